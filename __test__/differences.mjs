@@ -1,0 +1,80 @@
+// Where mantou differs from Bun 1.4.5 on purpose. Each row has a reason; a spec that depends on one names it: `differs('subscriptions-order')`.
+// Nothing else may differ: a behavioural spec passes unchanged on mantou in Node, on mantou in Bun and on real Bun.serve.
+
+import { isOracle } from './support/target.mjs';
+
+export const differences = {
+  'subscriptions-order': { bun: 'hash order', mantou: 'insertion order', why: 'the documented example shows them so' },
+  'remote-address-kept': {
+    bun: 'lost after close, undefined on unix sockets',
+    mantou: "the same string for the socket's whole life, '' on unix sockets",
+    why: 'typed as a string',
+  },
+  'plain-ipv4': {
+    bun: 'an IPv4 client of a dual-stack server is ::ffff:127.0.0.1',
+    mantou: '127.0.0.1',
+    why: 'the API as documented shows "127.0.0.1"',
+  },
+  'exact-timers': {
+    bun: 'timers tick every 4 s, idleTimeout 1..7 means 8',
+    mantou: 'exact to 100 ms',
+    why: 'a timeout should mean what it says',
+  },
+  'idle-timer-reset': {
+    bun: 'any server send resets the WebSocket idle timer',
+    mantou: 'with sendPings only received bytes do; without it as in Bun',
+    why: 'a dead peer in a busy room must not hold its backlog',
+  },
+  'pipelined-requests': { bun: 'connection closed', mantou: 'answered in order', why: 'RFC 9112 §9.3.2' },
+  'early-frames-after-await': {
+    bun: '400 when bytes arrived before an upgrade() made after an await',
+    mantou: 'kept and delivered after open',
+    why: 'a fast client is not an error',
+  },
+  'any-method': {
+    bun: 'an unknown method closes the connection silently',
+    mantou: 'any RFC 9110 token reaches fetch',
+    why: 'nothing is dropped without an answer',
+  },
+  'reason-phrase': {
+    bun: 'statusText is ignored, unknown codes get "HM"',
+    mantou: 'a given statusText is sent; otherwise the standard phrase, or an empty one',
+    why: 'the reason phrase of HTTP/1.1',
+  },
+  'half-close': {
+    bun: 'a client that closes its half before the response gets none',
+    mantou: 'req.signal aborts, a Response that is returned all the same is written',
+    why: 'RFC 9112 §9.6',
+  },
+  'utf8-as-it-arrives': {
+    bun: 'a fragmented text message is checked when complete',
+    mantou: 'fails with the first bytes that cannot be UTF-8',
+    why: 'RFC 6455 §8.1',
+  },
+  'proxied-this': {
+    bun: 'methods called on a Proxy of a socket or server throw ERR_INVALID_THIS',
+    mantou: 'they work when the target of the Proxy is one',
+    why: 'adapters wrap sockets',
+  },
+  'silent-connections-on-stop': {
+    bun: 'a connection that never sent a request stays open after stop()',
+    mantou: 'closed by stop()',
+    why: 'nothing is left hanging',
+  },
+  'host-classes': {
+    bun: "Bun's own Request, Response, Headers, Blob, streams",
+    mantou: "the host's: error texts, types and statuses as the host has them",
+    why: 'it runs on Node',
+  },
+  'blob-send': {
+    bun: 'send(Blob) reads synchronously',
+    mantou: 'where the host can; otherwise a TypeError that says to await blob.bytes()',
+    why: 'Node has no synchronous Blob read',
+  },
+};
+
+/** True where mantou's documented difference applies, false on the oracle. Throws for a difference that is not in the table. */
+export function differs(name) {
+  if (!(name in differences)) throw new Error(`not an accepted difference: ${name}`);
+  return !isOracle;
+}

@@ -1,0 +1,421 @@
+// The `Server` object: what its members are, what they say and what they refuse.
+
+import assert from 'node:assert/strict';
+import { afterEach, describe, test } from 'node:test';
+import { differs } from './differences.mjs';
+import { calls } from './support/calls.mjs';
+import { cleanUp, pair, serveSockets } from './support/connect.mjs';
+import { held } from './support/held.mjs';
+import { RawClient } from './support/raw-client.mjs';
+import { connectTo, exchange, readResponse, request } from './support/raw-http.mjs';
+import { mantou, serve } from './support/target.mjs';
+import { invalidArgType, missingArgs, throwsExactly } from './support/throws.mjs';
+
+afterEach(cleanUp);
+
+const METHODS = ['publish', 'ref', 'reload', 'requestIP', 'stop', 'subscriberCount', 'unref', 'upgrade', Symbol.dispose];
+const GETTERS = ['address', 'development', 'hostname', 'id', 'pendingRequests', 'pendingWebSockets', 'port', 'protocol', 'url'];
+
+const hello = () => new Response('hello');
+const start = (options) => serve({ fetch: hello, development: false, ...options });
+
+describe('a server', () => {
+  test('is an HTTPServer, or a DebugHTTPServer in development', () => {
+    const tag = (server) => Object.prototype.toString.call(server);
+
+    assert.equal(tag(start()), '[object HTTPServer]');
+    assert.equal(tag(start({ development: true })), '[object DebugHTTPServer]');
+  });
+
+  test('has its members on the prototype, where `in` and for-in find them', () => {
+    const server = start();
+    const found = [];
+    for (const name in server) found.push(name);
+
+    assert.deepEqual(Object.keys(server), []);
+    for (const name of [...METHODS, ...GETTERS]) assert.ok(name in server, String(name));
+    for (const name of [...METHODS.filter((each) => typeof each === 'string'), ...GETTERS]) assert.ok(found.includes(name), name);
+  });
+
+  test('keeps properties that are added to it', () => {
+    const server = start();
+
+    server.mine = { a: 1 };
+
+    assert.equal(JSON.stringify(server), '{"mine":{"a":1}}');
+  });
+
+  test('is the same object as the one handlers get', async () => {
+    const seen = [];
+    const server = start({
+      fetch(_req, own, ...more) {
+        seen.push(this === own, own === server, more.length);
+        return hello();
+      },
+    });
+
+    await exchange(server, request('GET', '/'));
+
+    assert.deepEqual(seen, [true, true, 0]);
+  });
+});
+
+describe('the getters of a server', () => {
+  test('port is a free port when 0 was asked for', () => {
+    const first = start({ port: 0 });
+    const second = start({ port: 0 });
+
+    assert.ok(Number.isInteger(first.port) && first.port > 0 && first.port < 65536);
+    assert.notEqual(first.port, second.port);
+  });
+
+  for (const [hostname, family, address, host] of [
+    ['127.0.0.1', 'IPv4', '127.0.0.1', '127.0.0.1'],
+    ['0.0.0.0', 'IPv4', '0.0.0.0', '0.0.0.0'],
+    ['localhost', 'IPv4', '127.0.0.1', 'localhost'],
+    ['::1', 'IPv6', '::1', '[::1]'],
+    ['[::1]', 'IPv6', '::1', '[::1]'],
+    ['::', 'IPv6', '::', '[::]'],
+  ]) {
+    test(`hostname, address and url of a server on ${hostname}`, () => {
+      const server = start({ hostname });
+
+      assert.equal(server.hostname, hostname);
+      assert.deepEqual(server.address, { address, family, port: server.port });
+      assert.equal(server.url.href, `http://${host}:${server.port}/`);
+    });
+  }
+
+  for (const hostname of [undefined, null, '']) {
+    test(`a server with the hostname ${JSON.stringify(hostname)} listens on every address of both families and calls itself localhost`, async () => {
+      const server = start({ hostname });
+
+      assert.equal(server.hostname, 'localhost');
+      assert.deepEqual(server.address, { address: '::', family: 'IPv6', port: server.port });
+      assert.equal(server.url.href, `http://localhost:${server.port}/`);
+      for (const host of ['127.0.0.1', '::1']) {
+        const client = await connectTo(server, host);
+        client.write(request('GET', '/'));
+        assert.equal((await readResponse(client)).text, 'hello');
+      }
+    });
+  }
+
+  test('url is a URL and the same one each time, also after stop()', async () => {
+    const server = start();
+    const { url } = server;
+
+    assert.ok(url instanceof URL);
+    assert.equal(server.url, url);
+    await server.stop();
+    assert.equal(server.url, url);
+  });
+
+  test('protocol is http', () => {
+    assert.equal(start().protocol, 'http');
+  });
+
+  for (const [given, id] of [
+    ['mine', 'mine'],
+    ['', ''],
+    [undefined, ''],
+    [null, ''],
+    [5, '5'],
+    [true, 'true'],
+  ]) {
+    test(`id is ${JSON.stringify(id)} when ${JSON.stringify(given)} was given`, () => {
+      assert.equal(start({ id: given }).id, id);
+    });
+  }
+
+  test('id that is a symbol is refused', () => {
+    assert.throws(() => start({ id: Symbol('x') }), TypeError);
+  });
+
+  for (const [given, development] of [
+    [undefined, true],
+    [true, true],
+    [1, true],
+    ['x', true],
+    [{}, true],
+    [{ hmr: true }, true],
+    [false, false],
+    [null, false],
+    [0, false],
+    ['', false],
+  ]) {
+    test(`development is ${development} when ${JSON.stringify(given)} was given`, () => {
+      assert.equal(start({ development: given }).development, development);
+    });
+  }
+
+  test('pendingRequests counts requests without a complete response', async () => {
+    const first = await held();
+    const { server } = first;
+    const counts = [server.pendingRequests];
+
+    const second = await first.another();
+    counts.push(server.pendingRequests);
+    for (const { client, answer } of [first, second]) {
+      answer(hello());
+      await readResponse(client);
+      counts.push(server.pendingRequests);
+    }
+
+    assert.deepEqual(counts, [1, 2, 1, 0]);
+  });
+
+  test('an upgrade is a pending request until fetch returns, a WebSocket is pending from open to the end of close', async () => {
+    const seen = [];
+    const note = (where) => seen.push([where, server.pendingRequests, server.pendingWebSockets]);
+    const server = serveSockets(
+      { open: () => note('open'), close: () => note('close') },
+      {
+        fetch(req) {
+          note('fetch');
+          server.upgrade(req);
+          note('upgraded');
+        },
+      },
+    );
+
+    note('listening');
+    const client = await RawClient.open({ port: server.port });
+    note('connected');
+    client.halfClose();
+    await client.ended();
+    note('closed');
+
+    assert.deepEqual(seen, [
+      ['listening', 0, 0],
+      ['fetch', 1, 0],
+      ['open', 1, 1],
+      ['upgraded', 1, 1],
+      ['connected', 0, 1],
+      ['close', 0, 1],
+      ['closed', 0, 0],
+    ]);
+  });
+
+  for (const name of GETTERS) {
+    test(`${name} is read-only`, () => {
+      const server = start();
+      const before = server[name];
+
+      assert.throws(() => {
+        server[name] = 1;
+      }, TypeError);
+      assert.deepEqual(server[name], before);
+    });
+
+    test(`${name} of another object is refused`, () => {
+      const { get } = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(start()), name);
+
+      for (const other of [{}, undefined, 1]) {
+        throwsExactly(() => get.call(other), {
+          name: 'TypeError',
+          code: undefined,
+          message: `The HTTPServer.${name} getter can only be used on instances of HTTPServer`,
+        });
+      }
+    });
+  }
+});
+
+describe('the methods of a server', () => {
+  for (const name of METHODS) {
+    test(`${String(name)} refuses to run detached`, () => {
+      const method = start()[name];
+
+      throwsExactly(() => method(), invalidThis('Expected this to be instanceof HTTPServer'));
+    });
+  }
+
+  test('name what they were called on instead of a server', () => {
+    const { publish } = start({ development: true });
+
+    for (const [other, received] of [
+      [{}, 'an instance of Object'],
+      [5, 'type number (5)'],
+    ]) {
+      throwsExactly(() => publish.call(other), invalidThis(`Expected this to be instanceof DebugHTTPServer, but received ${received}`));
+    }
+  });
+
+  test('work through a Proxy of the server, getters too', () => {
+    const server = start();
+    const proxy = new Proxy(server, {});
+
+    if (differs('proxied-this')) {
+      assert.equal(proxy.port, server.port);
+      assert.equal(proxy.url, server.url);
+      assert.equal(proxy.pendingRequests, 0);
+      assert.equal(proxy.publish('topic', 'data'), 0);
+      assert.equal(proxy.subscriberCount('topic'), 0);
+      proxy.reload({ fetch: hello });
+      assert.equal(proxy.requestIP(new Request('http://localhost/')), null);
+    } else {
+      throwsExactly(() => proxy.port, {
+        name: 'TypeError',
+        code: undefined,
+        message: 'The HTTPServer.port getter can only be used on instances of HTTPServer',
+      });
+      throwsExactly(
+        () => proxy.publish('topic', 'data'),
+        invalidThis('Expected this to be instanceof HTTPServer, but received an instance of Object'),
+      );
+    }
+  });
+
+  test('ref and unref return the server, however often they are called', () => {
+    const server = start();
+
+    for (const name of ['unref', 'unref', 'ref', 'ref']) assert.equal(server[name](), server);
+  });
+
+  test('without a websocket option there are no subscribers and nothing to upgrade', () => {
+    const server = start();
+
+    assert.equal(server.publish('topic', 'data'), 0);
+    assert.equal(server.publish('', 'data'), 0);
+    assert.equal(server.subscriberCount('topic'), 0);
+    assert.equal(server.pendingWebSockets, 0);
+    for (const req of [new Request('http://localhost/'), {}, null]) {
+      throwsExactly(() => server.upgrade(req), invalidArgType('To enable websocket support, set the "websocket" object in Bun.serve({})'));
+    }
+    throwsExactly(() => server.upgrade(), invalidArgType('Missing argument'));
+  });
+
+  test('publish wants a topic and data, also without a websocket option', () => {
+    const server = start();
+
+    for (const args of [[], ['topic']]) throwsExactly(() => server.publish(...args), invalidArgType('Missing argument'));
+    for (const topic of [null, undefined]) throwsExactly(() => server.publish(topic, 'data'), invalidArgType('Expected string'));
+  });
+
+  for (const websocket of [undefined, {}]) {
+    describe(`subscriberCount ${websocket ? 'with' : 'without'} a websocket option`, () => {
+      test('is 0 for a topic nobody subscribed to, and turns any topic into a string', () => {
+        const server = start({ websocket });
+
+        for (const topic of ['', 'topic', 1, {}, true, ['topic']]) assert.equal(server.subscriberCount(topic), 0);
+      });
+
+      test('refuses a missing topic and a symbol', () => {
+        const server = start({ websocket });
+
+        throwsExactly(() => server.subscriberCount(), missingArgs("Not enough arguments to 'subscriberCount'. Expected 1, got 0."));
+        for (const topic of [null, undefined]) {
+          throwsExactly(() => server.subscriberCount(topic), invalidArgType('subscriberCount requires a topic name as a string'));
+        }
+        assert.throws(() => server.subscriberCount(Symbol('topic')), TypeError);
+      });
+    });
+  }
+
+  test('subscriberCount turns its topic into a string', async () => {
+    const { server } = await pair({ open: (ws) => void ['1', 'true', 'a,b'].map((topic) => ws.subscribe(topic)) });
+
+    for (const topic of ['1', 1, true, ['a', 'b']]) assert.equal(server.subscriberCount(topic), 1);
+    assert.equal(server.subscriberCount('a'), 0);
+  });
+});
+
+describe('requestIP', () => {
+  test("is the client's address and port while the request has no response", async () => {
+    const seen = [];
+    const server = start({
+      hostname: '127.0.0.1',
+      async fetch(req, own) {
+        seen.push(own.requestIP(req));
+        await null;
+        seen.push(own.requestIP(req));
+        return hello();
+      },
+    });
+
+    const { client } = await exchange(server, request('GET', '/'));
+
+    const expected = { address: '127.0.0.1', family: 'IPv4', port: client.localPort };
+    assert.deepEqual(seen, [expected, expected]);
+  });
+
+  for (const [host, address] of [
+    ['127.0.0.1', differs('plain-ipv4') ? '127.0.0.1' : '::ffff:127.0.0.1'],
+    ['::1', '::1'],
+  ]) {
+    test(`says ${address} for a client of ${host} on a socket of both families`, async () => {
+      const server = start({ fetch: (req, own) => Response.json(own.requestIP(req)) });
+      const client = await connectTo(server, host);
+
+      client.write(request('GET', '/'));
+
+      assert.deepEqual(JSON.parse((await readResponse(client)).text), {
+        address,
+        family: address.includes(':') ? 'IPv6' : 'IPv4',
+        port: client.localPort,
+      });
+    });
+  }
+
+  test('is null for a clone, for a Request of nobody and once the response is out', async () => {
+    const requests = [];
+    const seen = [];
+    const server = start({
+      fetch(req, own) {
+        requests.push(req);
+        seen.push(own.requestIP(req.clone()), own.requestIP(new Request('http://localhost/')));
+        return hello();
+      },
+    });
+
+    await exchange(server, request('GET', '/'));
+
+    assert.deepEqual([...seen, server.requestIP(requests[0])], [null, null, null]);
+  });
+
+  test('is null right after the upgrade', async () => {
+    const seen = [];
+    await pair(
+      {},
+      {
+        fetch(req, own) {
+          seen.push(own.requestIP(req) === null, own.upgrade(req), own.requestIP(req));
+        },
+      },
+    );
+
+    assert.deepEqual(seen, [false, true, null]);
+  });
+
+  test('is null once the client has left', async () => {
+    const { server, client, req } = await held();
+    const aborts = calls('abort');
+    req.signal.addEventListener('abort', () => aborts(server.requestIP(req)));
+
+    client.destroy();
+
+    assert.deepEqual(await aborts.next(), [null]);
+  });
+
+  test('refuses what is not a Request', () => {
+    const server = start();
+
+    throwsExactly(() => server.requestIP(), invalidArgType('Missing Request object'));
+    for (const other of [null, undefined, {}, 'x', 1])
+      throwsExactly(() => server.requestIP(other), invalidArgType('Expected Request object'));
+  });
+});
+
+describe('serve', () => {
+  test('works detached from the object it was found on', () => {
+    const { serve: detached } = mantou;
+
+    const server = detached({ port: 0, fetch: hello });
+
+    assert.ok(server.port > 0);
+    server.stop(true);
+  });
+});
+
+const invalidThis = (message) => ({ name: 'TypeError', code: 'ERR_INVALID_THIS', message });

@@ -1,0 +1,24 @@
+// The HTTP counterpart of `pair`: a request that reached its handler and waits there until the test answers it.
+
+import { calls } from './calls.mjs';
+import { connectTo, request } from './raw-http.mjs';
+import { serve } from './target.mjs';
+
+/** A server and one unanswered request: `{ server, client, req, answer(response), fail(error), another(bytes) }`. */
+export async function held(options = {}, bytes = request('GET', '/')) {
+  const arrivals = calls('a request');
+  const server = serve({
+    development: false,
+    fetch: (req) => new Promise((answer, fail) => arrivals({ req, answer, fail })),
+    ...options,
+  });
+  /** Another request, on a connection of its own. */
+  const another = async (own = request('GET', '/')) => {
+    const client = await connectTo(server);
+    client.write(own);
+    const [arrival] = await arrivals.next();
+    await new Promise(setImmediate); // the turn that called the handler is over: what the test does next is not done inside it
+    return { client, ...arrival };
+  };
+  return { server, another, ...(await another(bytes)) };
+}

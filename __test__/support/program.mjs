@@ -1,0 +1,77 @@
+// A program in a process of its own, on the runtime and the target of the test, written where it is used: for what a test can't do to itself
+// (exit, die of an exception, start with other environment variables).
+//
+//   const program = run(`const server = serve({ fetch() {} }); print(server.port);`);
+//   const port = Number(await program.line());
+//   const { code, stderr } = await program.exited();
+
+import { spawn } from 'node:child_process';
+import { calls } from './calls.mjs';
+import { isBunRuntime } from './target.mjs';
+
+const flags = isBunRuntime ? ['-e'] : ['--input-type=module', '-e'];
+
+/** What a program finds in scope. `print` writes a line for the test. */
+const prelude = `
+import { mantou, serve } from ${location('./target.mjs')};
+import { RawClient, text } from ${location('./raw-client.mjs')};
+import { connectTo, exchange, request } from ${location('./raw-http.mjs')};
+import { writeSync } from 'node:fs';
+const print = (value) => writeSync(1, value + '\\n');
+`;
+
+/** What must not reach a program from the test run around it. */
+const unset = ['NODE_TEST_CONTEXT', 'NODE_ENV', 'BUN_PORT', 'PORT', 'NODE_PORT'];
+
+const running = new Set();
+
+/** `afterEach(killPrograms)`: no program outlives its test. */
+export function killPrograms() {
+  for (const child of running) child.kill('SIGKILL');
+  running.clear();
+}
+
+/** Starts `source` as a module; `env` is laid over the environment. `{ line(), exited() }` wait at most 10 s. */
+export function run(source, env = {}) {
+  const inherited = Object.entries(process.env).filter(([name]) => !unset.includes(name));
+  const child = spawn(process.execPath, [...flags, prelude + source], {
+    env: { ...Object.fromEntries(inherited), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  running.add(child);
+  const lines = calls('a line of a program');
+  const ends = calls('the end of a program');
+  let unfinished = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (data) => {
+    const pieces = (unfinished + data).split('\n');
+    unfinished = pieces.pop();
+    for (const piece of pieces) lines(piece);
+  });
+  child.stderr.setEncoding('utf8').on('data', (data) => {
+    stderr += data;
+  });
+  child.once('close', (code, signal) => {
+    running.delete(child);
+    ends({ code, signal, stderr, lines: lines.all.flat() });
+  });
+
+  let read = 0;
+  return {
+    /** The next line it prints. */
+    async line() {
+      const wanted = ++read;
+      await Promise.race([lines.count(wanted), ends.count(1)]);
+      if (lines.all.length < wanted) throw new Error(`the program ended instead of printing: ${JSON.stringify(ends.all[0][0])}`);
+      return lines.all[wanted - 1][0];
+    },
+    /** Its end: `{ code, signal, stderr, lines }`. */
+    async exited() {
+      return (await ends.count(1))[0][0];
+    },
+  };
+}
+
+function location(path) {
+  return JSON.stringify(new URL(path, import.meta.url).href);
+}

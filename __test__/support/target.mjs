@@ -1,0 +1,42 @@
+// What a spec tests: mantou in Node, mantou in Bun, or real Bun.serve (the oracle). Specs import `serve` from here and nowhere else.
+//
+// MANTOU_TEST_TARGET: "mantou" (default) or "oracle" (Bun only).
+
+import { createRequire } from 'node:module';
+
+const require = createRequire(import.meta.url);
+const inBun = process.versions.bun !== undefined;
+const oracle = process.env.MANTOU_TEST_TARGET === 'oracle';
+
+if (oracle && !inBun) throw new Error('the oracle is real Bun.serve: run this spec with bun');
+
+/** Which of the three targets this process is. */
+export const target = oracle ? 'bun' : inBun ? 'mantou in Bun' : 'mantou in Node';
+/** True on real Bun: what it shows is how things are, not how they should be. */
+export const isOracle = oracle;
+/** True for mantou on either runtime. */
+export const isMantou = !oracle;
+/** True when the JavaScript runtime is Bun, whoever serves. */
+export const isBunRuntime = inBun;
+
+/** For `skip`: what the oracle shows and mantou refuses, so far, with an error that says so. False on the oracle. */
+export const notYet = (what) => !oracle && `not in mantou yet: ${what}`;
+
+/** The module under test, or its stand-in on the oracle. */
+export const mantou = oracle ? { serve: globalThis.Bun.serve } : require('../../index.js');
+
+const running = new Set();
+
+/** `serve()` of the target on a free port; every server a test leaves behind is stopped by `stopAll`. */
+export function serve(options) {
+  const server = mantou.serve(options.unix === undefined && options.port === undefined ? { ...options, port: 0 } : options);
+  running.add(server);
+  return server;
+}
+
+/** Stops whatever is still running: `afterEach(stopAll)`. */
+export async function stopAll() {
+  const servers = [...running];
+  running.clear();
+  await Promise.all(servers.map((server) => server.stop(true)));
+}

@@ -1,0 +1,548 @@
+//! The functions of the engine as `src/js/` calls them. Arguments have been checked there; what is left here is to find the thing
+//! and do it. A socket, exchange or server that is gone answers with the value for "closed".
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http_body::Body;
+
+use super::Binding;
+use super::call::{Arguments, Function};
+use super::value::{Failure, Result, Value};
+use crate::http::body::{ResponseBody, ResponseStream};
+use crate::http::exchange::Exchange;
+use crate::http::upgrade;
+use crate::server::config::{Listen, WebSocketConfig};
+use crate::server::connection::{Sent, Socket};
+use crate::server::instance::{Published, Server};
+use crate::server::listener::{Listener, NotFound};
+use crate::websocket::frame::Opcode;
+use crate::websocket::timers::IdlePolicy;
+
+/// Every function by its name.
+pub(super) const FUNCTIONS: &[(&str, Function)] = &[
+    ("settle", settle),
+    ("wake", wake),
+    ("listen", listen),
+    ("listenUnix", listen_unix),
+    ("configure", configure),
+    ("stop", stop),
+    ("setReferenced", set_referenced),
+    ("pendingRequests", pending_requests),
+    ("subscriberCount", subscriber_count),
+    ("publishText", publish_text),
+    ("publishBinary", publish_binary),
+    ("upgrade", upgrade_exchange),
+    ("forget", forget),
+    ("peerOf", peer_of),
+    ("watch", watch),
+    ("readBody", read_body),
+    ("discardBody", discard_body),
+    ("respond", respond),
+    ("respondStream", respond_stream),
+    ("writeBody", write_body),
+    ("endBody", end_body),
+    ("failBody", fail_body),
+    ("sendText", send_text),
+    ("sendBinary", send_binary),
+    ("ping", ping),
+    ("pong", pong),
+    ("close", close),
+    ("terminate", terminate),
+    ("shutDown", shut_down),
+    ("release", release),
+    ("subscribe", subscribe),
+    ("unsubscribe", unsubscribe),
+    ("isSubscribed", is_subscribed),
+    ("subscriptions", subscriptions),
+    ("bufferedAmount", buffered_amount),
+    ("pause", pause),
+    ("resume", resume),
+    ("isPaused", is_paused),
+    ("remoteAddress", remote_address),
+];
+
+/// `settle()`: does what JavaScript outside a turn has left to do.
+fn settle(binding: &Rc<Binding>, _: Arguments) -> Result<Value> {
+    binding.engine.settle();
+    binding.js.undefined()
+}
+
+/// `wake()`: asks for a turn.
+fn wake(binding: &Rc<Binding>, _: Arguments) -> Result<Value> {
+    use crate::server::engine::Host;
+    binding.host.wake();
+    binding.js.undefined()
+}
+
+/// `listen(hostname | null, port, reusePort, ipv6Only)`: `[server, address, port, isIPv6]`.
+fn listen(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let hostname = if arguments.is_nullish(0)? { None } else { Some(arguments.text(0)?) };
+    let port = arguments.number(1)? as u16;
+    let listen =
+        Listen::Tcp { hostname, port, reuse_port: arguments.boolean(2)?, ipv6_only: arguments.boolean(3)? };
+    start(binding, &listen)
+}
+
+/// `listenUnix(path)`: `[server]`.
+#[cfg(unix)]
+fn listen_unix(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    start(binding, &Listen::Unix(arguments.text(0)?.into_bytes()))
+}
+
+#[cfg(not(unix))]
+fn listen_unix(_: &Rc<Binding>, _: Arguments) -> Result<Value> {
+    Err(Failure::Error { code: "ENOTSUP", message: "unix sockets are not supported on this platform".into() })
+}
+
+fn start(binding: &Rc<Binding>, listen: &Listen) -> Result<Value> {
+    let (js, engine) = (binding.js, &binding.engine);
+    let (listener, address) = Listener::bind(engine, listen).map_err(|error| listen_error(&error))?;
+    let mut made = None;
+    let key = engine.servers.borrow_mut().insert_with(|key| {
+        let server = Rc::new(Server::new(key, Rc::clone(engine), listener));
+        made = Some(Rc::clone(&server));
+        server
+    });
+    let (Some(key), Some(server)) = (key, made) else {
+        return Err(Failure::Error { code: "EMFILE", message: "too many servers".into() });
+    };
+    server.accept();
+    let key = js.number(key.as_f64())?;
+    match address {
+        None => js.array(&[key]),
+        Some(address) => js.array(&[
+            key,
+            js.latin1(address.ip().to_string().as_bytes())?,
+            js.number(f64::from(address.port()))?,
+            js.boolean(address.is_ipv6())?,
+        ]),
+    }
+}
+
+/// The system's name for what went wrong; the text for users is made in JavaScript.
+fn listen_error(error: &std::io::Error) -> Failure {
+    let is_unknown_name = error.get_ref().is_some_and(|inner| inner.is::<NotFound>());
+    let code = match error.raw_os_error() {
+        _ if is_unknown_name => "ENOTFOUND",
+        Some(libc::EADDRINUSE) => "EADDRINUSE",
+        Some(libc::EADDRNOTAVAIL) => "EADDRNOTAVAIL",
+        Some(libc::EACCES) => "EACCES",
+        Some(libc::ENOENT) => "ENOENT",
+        Some(libc::ENOTDIR) => "ENOTDIR",
+        Some(libc::ENAMETOOLONG) => "ENAMETOOLONG",
+        Some(libc::EMFILE) => "EMFILE",
+        Some(libc::EINVAL) => "EINVAL",
+        // socket2 refuses a path that does not fit before the system sees it.
+        None if error.kind() == std::io::ErrorKind::InvalidInput => "ENAMETOOLONG",
+        _ => "ELISTEN",
+    };
+    Failure::Error { code, message: error.to_string() }
+}
+
+/// `configure(server, maxPayloadLength, backpressureLimit, closeOnBackpressureLimit, publishToSelf, idleTimeout, sendPings)`.
+fn configure(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let backpressure_limit = arguments.number(2)? as usize;
+    let config = WebSocketConfig {
+        max_payload_length: arguments.number(1)? as usize,
+        backpressure_limit: (backpressure_limit > 0).then_some(backpressure_limit),
+        close_on_backpressure_limit: arguments.boolean(3)?,
+        publish_to_self: arguments.boolean(4)?,
+        idle: IdlePolicy::from_seconds(arguments.number(5)? as u32, arguments.boolean(6)?),
+    };
+    if let Some(server) = server(binding, arguments)? {
+        server.set_websocket(config);
+    }
+    binding.js.undefined()
+}
+
+/// `stop(server, cut)`.
+fn stop(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(server) = server(binding, arguments)? {
+        server.stop(arguments.boolean(1)?);
+        binding.engine.update_host();
+    }
+    binding.js.undefined()
+}
+
+/// `setReferenced(server, yes)`.
+fn set_referenced(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(server) = server(binding, arguments)? {
+        server.set_referenced(arguments.boolean(1)?);
+        binding.engine.update_host();
+    }
+    binding.js.undefined()
+}
+
+/// `pendingRequests(server)`.
+fn pending_requests(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let count = server(binding, arguments)?.map_or(0, |server| server.pending_requests.get());
+    binding.js.number(count as f64)
+}
+
+/// `subscriberCount(server, topic)`.
+fn subscriber_count(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let topic = arguments.text(1)?;
+    let count = server(binding, arguments)?.map_or(0, |server| server.topics.subscriber_count(&topic));
+    binding.js.number(count as f64)
+}
+
+/// `publishText(server, topic, text, publisher | undefined)`: bytes, -1 or 0.
+fn publish_text(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let mut buffer = binding.text.borrow_mut();
+    let publish = publication(binding, arguments, Opcode::Text)?;
+    let status = binding.js.with_text(arguments.value(2), &mut buffer, publish)?;
+    binding.js.number(status)
+}
+
+/// `publishBinary(server, topic, bytes, publisher | undefined)`: bytes, -1 or 0.
+fn publish_binary(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let publish = publication(binding, arguments, Opcode::Binary)?;
+    let status = binding.js.with_bytes(arguments.value(2), publish)?;
+    binding.js.number(status)
+}
+
+fn publication(
+    binding: &Rc<Binding>,
+    arguments: Arguments,
+    opcode: Opcode,
+) -> Result<impl FnOnce(&[u8]) -> f64> {
+    let server = server(binding, arguments)?;
+    let topic = arguments.text(1)?;
+    let publisher = if arguments.is_nullish(3)? { None } else { Some(arguments.key(3)?) };
+    Ok(move |payload: &[u8]| {
+        let Some(server) = server else { return 0.0 };
+        let to_self = server.websocket().is_some_and(|config| config.publish_to_self);
+        let published = server.publish(&topic, opcode, payload, publisher.filter(|_| !to_self));
+        match published {
+            Published { receivers: 0, .. } | Published { any_dropped: true, .. } => 0.0,
+            Published { any_buffered: true, .. } => -1.0,
+            _ => payload.len() as f64,
+        }
+    })
+}
+
+/// `upgrade(exchange, fields)`: the socket, or `undefined` when the exchange cannot be upgraded.
+fn upgrade_exchange(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let Some(exchange) = exchange(binding, arguments)? else { return binding.js.undefined() };
+    let fields = fields(&binding.js.as_latin1(arguments.value(1))?);
+    match upgrade::upgrade(&exchange, &fields) {
+        Some(socket) => binding.js.number(socket.key.as_f64()),
+        None => binding.js.undefined(),
+    }
+}
+
+/// `forget(exchange)`: the handler of an upgraded request has returned.
+fn forget(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(exchange) = exchange(binding, arguments)? {
+        exchange.forget();
+    }
+    binding.js.undefined()
+}
+
+/// `peerOf(exchange)`: `[address, port, isIPv6]`, or null when the exchange is over or has no such peer.
+fn peer_of(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let js = binding.js;
+    let exchange = exchange(binding, arguments)?
+        .filter(|exchange| !exchange.is_upgraded() && !exchange.connection.is_half_closed());
+    let peer = exchange.and_then(|exchange| exchange.connection.transport.peer());
+    match peer {
+        None => js.null(),
+        Some(peer) => js.array(&[
+            js.latin1(peer.ip().to_string().as_bytes())?,
+            js.number(f64::from(peer.port()))?,
+            js.boolean(peer.is_ipv6())?,
+        ]),
+    }
+}
+
+/// `watch(exchange)`: JavaScript wants to hear how it ends. False when it is over.
+fn watch(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let exchange = exchange(binding, arguments)?;
+    if let Some(exchange) = &exchange {
+        exchange.watch();
+    }
+    binding.js.boolean(exchange.is_some())
+}
+
+/// `readBody(exchange)`: asks for the next piece of the request's body. False when the exchange is over.
+fn read_body(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let exchange = exchange(binding, arguments)?;
+    if let Some(exchange) = &exchange {
+        exchange.read_body();
+    }
+    binding.js.boolean(exchange.is_some())
+}
+
+/// `discardBody(exchange)`: nobody will read the rest.
+fn discard_body(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(exchange) = exchange(binding, arguments)? {
+        exchange.drain_body();
+    }
+    binding.js.undefined()
+}
+
+/// `respond(exchange, status, statusText, fields, body)`: answers with a whole body: a string, bytes or nothing.
+fn respond(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let Some(exchange) = unanswered(binding, arguments)? else { return binding.js.boolean(false) };
+    let js = binding.js;
+    let body = arguments.value(4);
+    let bytes = if js.is_nullish(body)? {
+        Bytes::new()
+    } else if js.is_string(body)? {
+        js.with_text(body, &mut binding.text.borrow_mut(), Bytes::copy_from_slice)?
+    } else {
+        js.with_bytes(body, Bytes::copy_from_slice)?
+    };
+    let response = head(binding, arguments, &exchange, ResponseBody::whole(bytes, &exchange))?;
+    exchange.answer(response);
+    js.boolean(true)
+}
+
+/// `respondStream(exchange, status, statusText, fields)`: answers with a body that follows.
+fn respond_stream(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let Some(exchange) = unanswered(binding, arguments)? else { return binding.js.boolean(false) };
+    let stream = ResponseStream::new();
+    let response = head(binding, arguments, &exchange, ResponseBody::stream(Rc::clone(&stream), &exchange))?;
+    *exchange.stream.borrow_mut() = Some(stream);
+    exchange.answer(response);
+    binding.js.boolean(true)
+}
+
+fn head(
+    binding: &Rc<Binding>,
+    arguments: Arguments,
+    exchange: &Exchange,
+    body: ResponseBody,
+) -> Result<Response<ResponseBody>> {
+    let length = body.size_hint().exact();
+    let mut response = Response::new(body);
+    *response.status_mut() =
+        StatusCode::from_u16(arguments.integer(1)? as u16).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let phrase = binding.js.as_latin1(arguments.value(2))?;
+    // A status without a standard phrase goes out without one; a phrase that HTTP cannot carry (RFC 9112 §4) gives way.
+    if (!phrase.is_empty() || response.status().canonical_reason().is_none())
+        && let Ok(phrase) = hyper::ext::ReasonPhrase::try_from(phrase)
+    {
+        response.extensions_mut().insert(phrase);
+    }
+    let headers: &mut HeaderMap = response.headers_mut();
+    for (name, value) in fields(&binding.js.as_latin1(arguments.value(3))?) {
+        headers.append(name, value);
+    }
+    // The framing is hyper's, whatever the handler says. The answer to HEAD only tells of it, and may tell of a body that was not made.
+    headers.remove(header::TRANSFER_ENCODING);
+    if exchange.head.method != Method::HEAD {
+        headers.remove(header::CONTENT_LENGTH);
+    } else if let Some(length) =
+        length.filter(|&length| length > 0 || !headers.contains_key(header::CONTENT_LENGTH))
+    {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    } else if length.is_none() {
+        exchange.connection.hides_chunks.set(true);
+    }
+    Ok(response)
+}
+
+/// `writeBody(exchange, bytes)`: 1 when there is room for more, 0 when not, -1 when nobody takes it any more.
+fn write_body(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let Some(stream) = stream(binding, arguments)? else { return binding.js.integer(-1) };
+    let has_room =
+        binding.js.with_bytes(arguments.value(1), |bytes| stream.write(Bytes::copy_from_slice(bytes)))?;
+    binding.js.integer(i32::from(has_room))
+}
+
+/// `endBody(exchange)`.
+fn end_body(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(stream) = stream(binding, arguments)? {
+        stream.end();
+    }
+    binding.js.undefined()
+}
+
+/// `failBody(exchange)`: the connection is reset, so that the peer does not take the part for the whole.
+fn fail_body(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(exchange) = exchange(binding, arguments)? {
+        match exchange.stream.borrow_mut().take() {
+            Some(stream) => stream.fail(),
+            // Not a byte of the answer is out.
+            None => exchange.reset(),
+        }
+    }
+    binding.js.undefined()
+}
+
+/// `sendText(socket, text)`: bytes, -1 or 0.
+fn send_text(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let Some(socket) = socket(binding, arguments)? else { return binding.js.integer(0) };
+    let mut buffer = binding.text.borrow_mut();
+    let send = |payload: &[u8]| status(&socket, Opcode::Text, payload);
+    let status = binding.js.with_text(arguments.value(1), &mut buffer, send)?;
+    binding.js.number(status)
+}
+
+/// `sendBinary(socket, bytes)`: bytes, -1 or 0.
+fn send_binary(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    send_bytes(binding, arguments, Opcode::Binary)
+}
+
+/// `ping(socket, bytes)`: bytes, -1 or 0.
+fn ping(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    send_bytes(binding, arguments, Opcode::Ping)
+}
+
+/// `pong(socket, bytes)`: bytes, -1 or 0.
+fn pong(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    send_bytes(binding, arguments, Opcode::Pong)
+}
+
+fn send_bytes(binding: &Rc<Binding>, arguments: Arguments, opcode: Opcode) -> Result<Value> {
+    let Some(socket) = socket(binding, arguments)? else { return binding.js.integer(0) };
+    let status = binding.js.with_bytes(arguments.value(1), |payload| status(&socket, opcode, payload))?;
+    binding.js.number(status)
+}
+
+fn status(socket: &Rc<Socket>, opcode: Opcode, payload: &[u8]) -> f64 {
+    match socket.send(opcode, payload) {
+        Sent::Accepted => payload.len() as f64,
+        Sent::Buffered => -1.0,
+        Sent::Dropped => 0.0,
+    }
+}
+
+/// `close(socket, code, reason)`: whether it was open. The caller runs the `close` handler.
+fn close(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let reason = arguments.text(2)?;
+    let code = arguments.integer(1)?;
+    let was_open = socket(binding, arguments)?.is_some_and(|socket| socket.end(Some((code, &reason)), false));
+    binding.js.boolean(was_open)
+}
+
+/// `terminate(socket)`: whether it was open. The caller runs the `close` handler.
+fn terminate(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let was_open = socket(binding, arguments)?.is_some_and(|socket| socket.end(None, true));
+    binding.js.boolean(was_open)
+}
+
+/// `shutDown(socket, code, reason)`: like `close`, but what the kernel has refused so far is lost, the Close frame with it.
+fn shut_down(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let reason = arguments.text(2)?;
+    let code = arguments.integer(1)?;
+    let was_open = socket(binding, arguments)?.is_some_and(|socket| socket.end(Some((code, &reason)), true));
+    binding.js.boolean(was_open)
+}
+
+/// `release(socket)`: its `close` handler has returned.
+fn release(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let key = arguments.key(0)?;
+    // The borrow ends before anything else happens.
+    let released = binding.engine.sockets.borrow_mut().remove(key);
+    if let Some(socket) = released {
+        let server = &socket.server;
+        server.websocket_count.set(server.websocket_count.get() - 1);
+        server.check_stopped();
+    }
+    binding.js.undefined()
+}
+
+/// `subscribe(socket, topic)`: whether the socket is open.
+fn subscribe(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let topic = arguments.text(1)?;
+    let socket = socket(binding, arguments)?;
+    if let Some(socket) = &socket {
+        socket.subscribe(&topic);
+    }
+    binding.js.boolean(socket.is_some())
+}
+
+/// `unsubscribe(socket, topic)`: whether it was subscribed.
+fn unsubscribe(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let topic = arguments.text(1)?;
+    let was = socket(binding, arguments)?.is_some_and(|socket| socket.unsubscribe(&topic));
+    binding.js.boolean(was)
+}
+
+/// `isSubscribed(socket, topic)`.
+fn is_subscribed(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let topic = arguments.text(1)?;
+    let is = socket(binding, arguments)?.is_some_and(|socket| socket.is_subscribed(&topic));
+    binding.js.boolean(is)
+}
+
+/// `subscriptions(socket)`: the topics in the order of subscription.
+fn subscriptions(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let topics = socket(binding, arguments)?.map(|socket| socket.subscriptions()).unwrap_or_default();
+    let topics: Vec<Value> =
+        topics.iter().map(|topic| binding.js.string(topic.as_bytes())).collect::<Result<_>>()?;
+    binding.js.array(&topics)
+}
+
+/// `bufferedAmount(socket)`.
+fn buffered_amount(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let amount = socket(binding, arguments)?.map_or(0, |socket| socket.buffered_amount());
+    binding.js.number(amount as f64)
+}
+
+/// `pause(socket)`.
+fn pause(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(socket) = socket(binding, arguments)? {
+        socket.pause();
+    }
+    binding.js.undefined()
+}
+
+/// `resume(socket)`.
+fn resume(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(socket) = socket(binding, arguments)? {
+        socket.resume();
+    }
+    binding.js.undefined()
+}
+
+/// `isPaused(socket)`.
+fn is_paused(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let is = socket(binding, arguments)?.is_some_and(|socket| socket.is_paused());
+    binding.js.boolean(is)
+}
+
+/// `remoteAddress(socket)`: the peer's IP address, `""` on a Unix socket.
+fn remote_address(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    // A closed socket keeps its address until it is released.
+    let socket = binding.engine.find_socket(arguments.key(0)?);
+    let address = socket.map(|socket| socket.remote_address()).unwrap_or_default();
+    binding.js.latin1(address.as_bytes())
+}
+
+fn server(binding: &Rc<Binding>, arguments: Arguments) -> Result<Option<Rc<Server>>> {
+    Ok(binding.engine.find_server(arguments.key(0)?))
+}
+
+fn exchange(binding: &Rc<Binding>, arguments: Arguments) -> Result<Option<Rc<Exchange>>> {
+    Ok(binding.engine.find_exchange(arguments.key(0)?))
+}
+
+fn unanswered(binding: &Rc<Binding>, arguments: Arguments) -> Result<Option<Rc<Exchange>>> {
+    Ok(exchange(binding, arguments)?.filter(|exchange| exchange.awaits_answer()))
+}
+
+fn stream(binding: &Rc<Binding>, arguments: Arguments) -> Result<Option<Rc<ResponseStream>>> {
+    Ok(exchange(binding, arguments)?.and_then(|exchange| exchange.stream.borrow().clone()))
+}
+
+/// The open socket of the first argument.
+fn socket(binding: &Rc<Binding>, arguments: Arguments) -> Result<Option<Rc<Socket>>> {
+    Ok(binding.engine.find_socket(arguments.key(0)?).filter(|socket| socket.is_open()))
+}
+
+/// Fields from `name LF value LF …`. JavaScript has checked names and values; what HTTP cannot carry all the same is left out.
+fn fields(text: &[u8]) -> Vec<(HeaderName, HeaderValue)> {
+    let mut lines = text.split(|&byte| byte == b'\n');
+    let mut fields = Vec::new();
+    while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            fields.push((name, value));
+        }
+    }
+    fields
+}

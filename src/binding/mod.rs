@@ -1,0 +1,131 @@
+//! The engine for JavaScript: the only code that names N-API, and the only unsafe code.
+//!
+//! JavaScript (`src/js/`) keeps objects, callbacks and argument rules; it refers to sockets, exchanges and servers by number
+//! ([`Key`]). A number whose thing is gone finds nothing, so a forgotten reference is a value or an exception, never more.
+//!
+//! - `value`: JavaScript values in and out.
+//! - `call`: functions that JavaScript calls, one trampoline for all.
+//! - `functions`: those functions.
+//! - `deliver`: events to handlers.
+//! - `host`, `uv`: how the JavaScript thread is woken.
+
+mod call;
+mod deliver;
+mod functions;
+mod host;
+mod uv;
+mod value;
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
+use std::rc::Rc;
+
+use napi::bindgen_prelude::{FromNapiValue, Object};
+use napi::{Env, sys};
+use napi_derive::napi;
+
+use self::call::Entry;
+use self::deliver::Callbacks;
+use self::host::HostHandle;
+use self::value::Js;
+use crate::server::driver::{self, Driver};
+use crate::server::engine::Engine;
+
+/// What one JavaScript environment owns.
+struct Binding {
+    js: Js,
+    engine: Rc<Engine>,
+    callbacks: Callbacks,
+    host: Rc<HostHandle>,
+    /// Strings from JavaScript pass through here on their way into frames.
+    text: RefCell<Vec<u8>>,
+    /// The environment takes no more calls: it is being torn down or its thread was told to stop.
+    is_over: Cell<bool>,
+}
+
+/// Creates the engine of this environment and returns the functions that drive it. Called once, by `src/js/engine.js`.
+///
+/// `callbacks` holds the functions named in `deliver::Callbacks` and `host::HostHandle`; `is_bun` tells which runtime this is,
+/// `watched` asks for the watcher thread where polling would be possible.
+#[napi]
+#[allow(unreachable_pub, reason = "the attribute exports it")]
+pub fn create_engine<'env>(
+    env: Env,
+    callbacks: Object<'env>,
+    is_bun: bool,
+    watched: bool,
+) -> napi::Result<Object<'env>> {
+    let js = Js(env.raw());
+    let (runtime, epoll) = driver::new_runtime()?;
+    let host = HostHandle::new(js, &callbacks, is_bun)?;
+    let polls = host.can_poll() && !watched;
+    let driver = match epoll {
+        Some(epoll) if polls => {
+            host.poll(epoll)?;
+            Driver::polled(runtime)
+        }
+        _ => Driver::watched(runtime, host.turn_requester())?,
+    };
+    let binding = Rc::new(Binding {
+        js,
+        engine: Engine::new(driver, Box::new(Rc::clone(&host))),
+        callbacks: Callbacks::new(js, &callbacks, is_bun)?,
+        host,
+        text: RefCell::new(Vec::with_capacity(value::TEXT_CAPACITY)),
+        is_over: Cell::new(false),
+    });
+    binding.host.attach(&binding);
+
+    let mut native = Object::new(&env)?;
+    let mut entries = Vec::new();
+    for &(name, function) in functions::FUNCTIONS {
+        let entry = Box::new(Entry { binding: Rc::clone(&binding), function });
+        let value = js.function(name, &entry)?;
+        // SAFETY: `value` was just created in this environment.
+        native.set(name, unsafe { napi::Unknown::from_napi_value(env.raw(), value)? })?;
+        entries.push(entry);
+    }
+    Teardown::register(js, binding, entries)?;
+    Ok(native)
+}
+
+/// What must be undone when the environment goes.
+struct Teardown {
+    binding: Rc<Binding>,
+    /// The functions' data; JavaScript cannot call any more when it is freed.
+    #[expect(clippy::vec_box, reason = "functions point to the entries")]
+    _entries: Vec<Box<Entry>>,
+}
+
+impl Teardown {
+    #[expect(clippy::vec_box, reason = "functions point to the entries")]
+    fn register(js: Js, binding: Rc<Binding>, entries: Vec<Box<Entry>>) -> napi::Result<()> {
+        let teardown = Box::into_raw(Box::new(Self { binding, _entries: entries }));
+        js.on_cleanup(cleanup, teardown.cast())
+    }
+}
+
+/// Runs when the environment is torn down: after the last JavaScript, before its event loop ends.
+extern "C" fn cleanup(handle: sys::napi_async_cleanup_hook_handle, teardown: *mut c_void) {
+    // SAFETY: the pointer is the one registered, and N-API calls a hook once.
+    let teardown = unsafe { Box::from_raw(teardown.cast::<Teardown>()) };
+    let binding = Rc::clone(&teardown.binding);
+    binding.is_over.set(true);
+    binding.engine.shut_down();
+    binding.host.detach();
+    binding.host.close(Box::new(move || {
+        drop(teardown);
+        value::finish_cleanup(handle);
+    }));
+}
+
+impl Binding {
+    /// A turn of the engine, from the bare event loop.
+    fn turn(&self) {
+        if self.is_over.get() {
+            return;
+        }
+        let _scope = self.js.scope();
+        self.engine.turn(&mut |event| self.deliver(event));
+    }
+}

@@ -1,0 +1,219 @@
+//! One request and its answer. JavaScript refers to it by key; it lives until the answer is written or the connection is gone.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use http::{Request, Response, request};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use super::body::{ResponseBody, ResponseStream};
+use super::connection::Connection;
+use crate::server::event::{BodyError, Event};
+use crate::server::instance::Server;
+use crate::server::slots::Key;
+
+/// See the module.
+pub(crate) struct Exchange {
+    pub(crate) key: Key,
+    pub(crate) connection: Rc<Connection>,
+    pub(crate) head: request::Parts,
+    body: RefCell<Option<Incoming>>,
+    reply: RefCell<Reply>,
+    /// The outgoing body when it is streamed.
+    pub(crate) stream: RefCell<Option<Rc<ResponseStream>>>,
+    /// JavaScript wants to hear how it ends.
+    is_watched: Cell<bool>,
+    has_ended: Cell<bool>,
+    reads_body: Cell<bool>,
+}
+
+/// How far the answer is.
+pub(crate) enum Reply {
+    Waiting(Option<Waker>),
+    Given(Box<Response<ResponseBody>>),
+    /// With hyper, or beyond.
+    Taken,
+    Upgraded,
+}
+
+impl Exchange {
+    /// `None` when too many exchanges are open.
+    pub(crate) fn new(connection: &Rc<Connection>, request: Request<Incoming>) -> Option<Rc<Self>> {
+        let engine = &connection.server.engine;
+        let (head, body) = request.into_parts();
+        let mut made = None;
+        engine.exchanges.borrow_mut().insert_with(|key| {
+            let exchange = Rc::new(Self {
+                key,
+                connection: Rc::clone(connection),
+                head,
+                body: RefCell::new((!body.is_end_stream()).then_some(body)),
+                reply: RefCell::new(Reply::Waiting(None)),
+                stream: RefCell::new(None),
+                is_watched: Cell::new(false),
+                has_ended: Cell::new(false),
+                reads_body: Cell::new(false),
+            });
+            made = Some(Rc::clone(&exchange));
+            exchange
+        })?;
+        connection.server.pending_requests.set(connection.server.pending_requests.get() + 1);
+        made
+    }
+
+    pub(crate) fn server(&self) -> &Rc<Server> {
+        &self.connection.server
+    }
+
+    pub(crate) fn has_body(&self) -> bool {
+        self.body.borrow().is_some()
+    }
+
+    /// Whether the body is being read, so that the connection's end is noticed there.
+    pub(crate) fn reads_body(&self) -> bool {
+        self.reads_body.get()
+    }
+
+    /// Tells JavaScript of the request.
+    pub(crate) fn announce(&self) {
+        self.server().engine.push(Event::Request(self.key));
+    }
+
+    /// Whether there is somebody to answer to and no answer yet.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        matches!(*self.reply.borrow(), Reply::Waiting(_)) && !self.has_ended.get()
+    }
+
+    /// Answers an exchange that awaits it.
+    pub(crate) fn answer(&self, response: Response<ResponseBody>) {
+        let before = self.reply.replace(Reply::Given(Box::new(response)));
+        if let Reply::Waiting(Some(waker)) = before {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn poll_reply(&self, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
+        let mut reply = self.reply.borrow_mut();
+        match std::mem::replace(&mut *reply, Reply::Taken) {
+            Reply::Given(response) => Poll::Ready(*response),
+            Reply::Waiting(_) => {
+                *reply = Reply::Waiting(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+            // The connection is about to leave hyper.
+            state @ (Reply::Taken | Reply::Upgraded) => {
+                *reply = state;
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The answer is the upgrade. Returns false when there is an answer already.
+    pub(crate) fn set_upgraded(&self) -> bool {
+        let is_waiting = self.awaits_answer();
+        if is_waiting {
+            *self.reply.borrow_mut() = Reply::Upgraded;
+        }
+        is_waiting
+    }
+
+    pub(crate) fn is_upgraded(&self) -> bool {
+        matches!(*self.reply.borrow(), Reply::Upgraded)
+    }
+
+    /// There will be no answer: the connection is reset.
+    pub(crate) fn reset(&self) {
+        self.connection.decide(super::connection::Fate::Reset);
+    }
+
+    /// JavaScript wants the `Ended` event.
+    pub(crate) fn watch(&self) {
+        self.is_watched.set(true);
+        if self.connection.is_half_closed() {
+            self.abort_signal();
+        }
+    }
+
+    /// The client has ended its side before the answer: the request's signal aborts, an answer is still taken.
+    pub(crate) fn abort_signal(&self) {
+        if self.is_watched.replace(false) {
+            self.server().engine.push(Event::Ended { exchange: self.key, aborted: true });
+        }
+    }
+
+    /// The exchange is over. `aborted`: before its answer was complete.
+    pub(crate) fn finish(&self, aborted: bool) {
+        if self.has_ended.replace(true) {
+            return;
+        }
+        let engine = &self.server().engine;
+        if self.is_watched.replace(false) {
+            engine.push(Event::Ended { exchange: self.key, aborted });
+        }
+        self.drain_body();
+        self.connection.release();
+        if !matches!(*self.reply.borrow(), Reply::Upgraded) {
+            self.forget();
+        }
+    }
+
+    /// JavaScript has no more use for it.
+    pub(crate) fn forget(&self) {
+        let server = self.server();
+        if server.engine.exchanges.borrow_mut().remove(self.key).is_some() {
+            server.pending_requests.set(server.pending_requests.get() - 1);
+        }
+    }
+
+    /// Reads the next piece of the body; it arrives as an event.
+    pub(crate) fn read_body(self: &Rc<Self>) {
+        let exchange = Rc::clone(self);
+        let body = self.body.take();
+        self.reads_body.set(true);
+        self.server().engine.spawn(async move {
+            let piece = match body {
+                Some(body) => exchange.next_piece(body).await,
+                None => Ok(None),
+            };
+            exchange.reads_body.set(false);
+            if piece.is_err() {
+                exchange.abort_signal();
+            }
+            exchange.server().engine.push(Event::Body(exchange.key, piece));
+        });
+    }
+
+    async fn next_piece(&self, mut body: Incoming) -> Result<Option<bytes::Bytes>, BodyError> {
+        loop {
+            match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+                Some(Ok(frame)) => {
+                    // Trailers carry nothing for a Request.
+                    if let Ok(data) = frame.into_data() {
+                        *self.body.borrow_mut() = Some(body);
+                        return Ok(Some(data));
+                    }
+                }
+                Some(Err(_)) => return Err(BodyError),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Nobody will read the rest of the body: it is read and thrown away, so that the connection stays usable.
+    pub(crate) fn drain_body(&self) {
+        if let Some(mut body) = self.body.take() {
+            self.server().engine.spawn(async move {
+                while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {}
+            });
+        }
+    }
+
+    /// Takes the body out, for the end of HTTP.
+    pub(crate) fn take_body(&self) -> Option<Incoming> {
+        self.body.take()
+    }
+}

@@ -1,0 +1,63 @@
+//! The way out of HTTP: the 101 is written past hyper, so that `open` can run and send within `upgrade()`.
+
+use std::rc::Rc;
+
+use http::{HeaderName, HeaderValue, header};
+
+use super::connection::Fate;
+use super::exchange::Exchange;
+use crate::server::connection::Socket;
+use crate::websocket::handshake::{self, Refusal};
+
+/// Answers the handshake of `exchange` and returns its WebSocket, or `None` when it is no valid handshake or answered already. A
+/// wrong version is answered here (RFC 6455 §4.4).
+pub(crate) fn upgrade(exchange: &Rc<Exchange>, fields: &[(HeaderName, HeaderValue)]) -> Option<Rc<Socket>> {
+    let config = exchange.server().websocket()?;
+    let accept = match handshake::accept(&exchange.head.method, &exchange.head.headers) {
+        Ok(accept) => accept,
+        Err(Refusal::NotAHandshake) => return None,
+        Err(Refusal::UnsupportedVersion) => {
+            if exchange.awaits_answer() {
+                exchange.answer(version_refusal(exchange));
+            }
+            return None;
+        }
+    };
+    let server = Rc::clone(exchange.server());
+    let engine = &server.engine;
+    if exchange.connection.is_half_closed()
+        || exchange.connection.transport.is_at_end()
+        || !exchange.set_upgraded()
+    {
+        return None;
+    }
+    let date = httpdate::fmt_http_date(std::time::SystemTime::now());
+    let transport = Rc::clone(&exchange.connection.transport);
+    let mut made = None;
+    engine.sockets.borrow_mut().insert_with(|key| {
+        let socket = Socket::new(key, Rc::clone(&server), transport, config, |out| {
+            handshake::write_response(out, &accept, fields, &[], &date);
+        });
+        made = Some(Rc::clone(&socket));
+        socket
+    })?;
+    server.websocket_count.set(server.websocket_count.get() + 1);
+    let socket = made?;
+    exchange.connection.decide(Fate::Upgrade(Rc::clone(&socket), content_length(exchange)));
+    Some(socket)
+}
+
+fn version_refusal(exchange: &Rc<Exchange>) -> http::Response<super::body::ResponseBody> {
+    let body = super::body::ResponseBody::whole(bytes::Bytes::new(), exchange);
+    let mut response = http::Response::new(body);
+    *response.status_mut() = http::StatusCode::UPGRADE_REQUIRED;
+    response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Bytes of a content that the handshake request should not have had.
+fn content_length(exchange: &Exchange) -> usize {
+    let value = exchange.head.headers.get(header::CONTENT_LENGTH);
+    value.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,191 @@
+// @ts-check
+// The options of serve() and reload(), checked as Bun checks them. What comes out is never checked again.
+
+'use strict';
+
+const { coded, invalidArgument } = require('./errors.js');
+
+/** What Bun's types know and mantou does not do (yet): accepted-and-ignored would be a lie. */
+const UNSUPPORTED = ['tls', 'key', 'cert', 'ca', 'passphrase', 'routes', 'static', 'idleTimeout', 'maxRequestBodySize', 'http2', 'http3'];
+
+/** The environment at start: setting a variable later has no effect, as in Bun. */
+const environmentPort = [process.env.BUN_PORT, process.env.PORT, process.env.NODE_PORT].find((value) => value !== undefined);
+const DEFAULT_PORT = 3000;
+
+/**
+ * @param {any} options
+ * @param {string} [method]
+ */
+function checkObject(options, method = 'Bun.serve') {
+  if ((typeof options !== 'object' && typeof options !== 'function') || options === null) {
+    throw invalidArgument(`${method} expects an object`);
+  }
+}
+
+/** @param {any} options */
+function checkSupported(options) {
+  for (const name of UNSUPPORTED) {
+    const value = options[name];
+    if (value !== undefined && value !== null && value !== false) {
+      throw new TypeError(`mantou does not support the option '${name}' yet`);
+    }
+  }
+  if (options.http1 === false) throw new TypeError('mantou serves HTTP/1.1: http1 cannot be false');
+}
+
+/**
+ * @param {any} value
+ * @param {string} message
+ * @returns {Function | undefined}
+ */
+function optionalFunction(value, message) {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'function') throw invalidArgument(message);
+  return value;
+}
+
+/**
+ * The handlers of HTTP: fetch and error.
+ * @param {any} options
+ */
+function parseHandlers(options) {
+  return {
+    fetch: optionalFunction(options.fetch, 'Expected fetch() to be a function'),
+    error: optionalFunction(options.error, 'Expected error to be a function'),
+  };
+}
+
+/**
+ * @param {any} options
+ * @returns {{ unix: string } | { hostname: string | null, port: number, reusePort: boolean, ipv6Only: boolean }}
+ */
+function parseListen(options) {
+  const hostname = isGiven(options.hostname) ? String(options.hostname) : null;
+  if (isGiven(options.unix)) {
+    if (hostname !== null) throw invalidArgument('Cannot specify both hostname and unix');
+    parsePort(options.port);
+    return { unix: String(options.unix) };
+  }
+  return {
+    hostname,
+    port: parsePort(options.port),
+    reusePort: Boolean(options.reusePort),
+    ipv6Only: Boolean(options.ipv6Only),
+  };
+}
+
+/** @param {unknown} value */
+function isGiven(value) {
+  return value !== undefined && value !== null && value !== '';
+}
+
+/** @param {any} value */
+function parsePort(value) {
+  if (!isGiven(value)) {
+    const port = environmentPort === undefined || environmentPort.trim() === '' ? Number.NaN : Number(environmentPort);
+    return isPort(port) ? port : DEFAULT_PORT;
+  }
+  const port = Number(value);
+  // `Number` throws for a symbol but takes a BigInt, which Bun does not.
+  if (typeof value === 'bigint') throw new TypeError('Conversion from BigInt to number is not allowed.');
+  if (isPort(port)) return port;
+  const rule = Number.isInteger(port) ? 'It must be >= 0 and <= 65535' : 'It must be an integer';
+  throw coded(RangeError, 'ERR_OUT_OF_RANGE', `The value of "options.port" is out of range. ${rule}. Received ${port}`);
+}
+
+/** @param {number} port */
+function isPort(port) {
+  return Number.isInteger(port) && port >= 0 && port <= 65535;
+}
+
+/** @param {any} options */
+function parseDevelopment(options) {
+  if (options.development === undefined) return process.env.NODE_ENV !== 'production';
+  return Boolean(options.development);
+}
+
+const CALLBACKS = /** @type {const} */ (['open', 'message', 'close', 'drain', 'ping', 'pong', 'error']);
+
+const MEBIBYTE = 1024 * 1024;
+const MAX_IDLE_TIMEOUT = 960;
+const MAX_PAYLOAD = 2 ** 32 - 1;
+
+/**
+ * The `websocket` option: handlers, read once, and limits. Undefined when there is none.
+ * @param {any} websocket
+ */
+function parseWebSocket(websocket) {
+  if (websocket === undefined || websocket === null) return undefined;
+  if (typeof websocket !== 'object' && typeof websocket !== 'function') {
+    throw invalidArgument('Expected websocket to be an object');
+  }
+  /** @type {Record<string, Function | undefined>} */
+  const handlers = {};
+  for (const name of CALLBACKS) {
+    const handler = websocket[name];
+    if (handler !== undefined && handler !== null && typeof handler !== 'function') {
+      throw invalidArgument(`websocket expects a function for the '${name}' option`);
+    }
+    handlers[name] = handler ?? undefined;
+  }
+  const idleTimeout = integer(websocket, 'idleTimeout', 120);
+  if (idleTimeout > MAX_IDLE_TIMEOUT) {
+    throw invalidArgument(`websocket expects idleTimeout to be ${MAX_IDLE_TIMEOUT} or less`);
+  }
+  const limits = {
+    maxPayloadLength: Math.min(integer(websocket, 'maxPayloadLength', 16 * MEBIBYTE), MAX_PAYLOAD),
+    backpressureLimit: integer(websocket, 'backpressureLimit', 16 * MEBIBYTE),
+    closeOnBackpressureLimit: boolean(websocket, 'closeOnBackpressureLimit', false),
+    publishToSelf: boolean(websocket, 'publishToSelf', false),
+    idleTimeout,
+    sendPings: boolean(websocket, 'sendPings', true),
+  };
+  const deflate = websocket.perMessageDeflate;
+  if (deflate !== undefined && deflate !== null && deflate !== false) {
+    throw invalidArgument('mantou does not support perMessageDeflate yet');
+  }
+  return { handlers, limits };
+}
+
+/**
+ * @param {any} websocket
+ * @param {string} name
+ * @param {number} byDefault
+ * @returns {number} never negative
+ */
+function integer(websocket, name, byDefault) {
+  const value = websocket[name];
+  if (value === undefined || value === null) return byDefault;
+  if (!isInteger(value)) throw invalidArgument(`websocket expects ${name} to be an integer`);
+  return Math.max(0, value);
+}
+
+/** What Bun takes for an integer: -2^51 to 2^51 - 1, and no negative zero. */
+const INTEGER_LIMIT = 2 ** 51;
+
+/** @param {unknown} value */
+function isInteger(value) {
+  return Number.isInteger(value) && !Object.is(value, -0) && Number(value) >= -INTEGER_LIMIT && Number(value) < INTEGER_LIMIT;
+}
+
+/**
+ * @param {any} websocket
+ * @param {string} name
+ * @param {boolean} byDefault
+ * @returns {boolean}
+ */
+function boolean(websocket, name, byDefault) {
+  const value = websocket[name];
+  if (value === undefined || value === null) return byDefault;
+  if (typeof value !== 'boolean') throw invalidArgument(`websocket expects ${name} to be a boolean`);
+  return value;
+}
+
+module.exports = {
+  checkObject,
+  checkSupported,
+  parseDevelopment,
+  parseHandlers,
+  parseListen,
+  parseWebSocket,
+};

@@ -1,0 +1,246 @@
+// @ts-check
+// Requests: from a native exchange to a host `Request`, whose body and signal come to life when they are touched.
+
+'use strict';
+
+const { engine, events } = require('./engine.js');
+const { connectionClosed } = require('./errors.js');
+const { abortWithSocket } = require('./socket.js');
+
+/** Exchanges that wait for an event, by their native number. */
+const waiting = /** @type {Map<number, Exchange>} */ (new Map());
+
+/** One request and its answer, as JavaScript sees it. */
+class Exchange {
+  /** The `Request`'s signal, once touched. @type {AbortController | undefined} */
+  controller;
+  /** The WebSocket it became. @type {any} */
+  socket;
+  /** The answer being streamed. @type {{ cancel(reason: unknown): void, resume(): void } | undefined} */
+  answer;
+  /** The request's body being read. @type {((piece: ArrayBuffer | null | undefined) => void) | undefined} */
+  onBody;
+  /** No answer is possible any more. */
+  isOver = false;
+  /** An answer was given. */
+  isAnswered = false;
+
+  /**
+   * @param {any} server the state of its server (`server.js`)
+   * @param {number} key
+   * @param {string} method
+   */
+  constructor(server, key, method) {
+    this.server = server;
+    this.key = key;
+    this.method = method;
+  }
+
+  /** Asks the native side to tell how it ends. */
+  watch() {
+    if (this.isOver || waiting.has(this.key)) return;
+    waiting.set(this.key, this);
+    if (!engine().watch(this.key)) this.isOver = true;
+  }
+
+  /** The signal of its request. */
+  get signal() {
+    if (this.controller === undefined) {
+      this.controller = new AbortController();
+      if (this.socket !== undefined) abortWithSocket(this.socket, this.controller);
+      else this.watch();
+      // The client had left before anybody asked.
+      if (this.isOver && !this.isAnswered) this.controller.abort(connectionClosed());
+    }
+    return this.controller.signal;
+  }
+
+  /** The request became `socket`: its signal lives as long. */
+  upgradeTo(/** @type {any} */ socket) {
+    this.socket = socket;
+    waiting.delete(this.key);
+    if (this.controller !== undefined) abortWithSocket(socket, this.controller);
+  }
+
+  /** The client is gone, or the server was told to cut. */
+  abort() {
+    waiting.delete(this.key);
+    if (this.isOver) return;
+    this.isOver = true;
+    const reason = connectionClosed();
+    this.controller?.abort(reason);
+    this.answer?.cancel(reason);
+    this.onBody?.(undefined);
+  }
+}
+
+/** Methods that the host's `Request` refuses to be made with. */
+const REFUSED_METHODS = new Set(['CONNECT', 'TRACE', 'TRACK']);
+/** Stands in where there is no host to make an absolute URL of. */
+const PLACEHOLDER = 'http://localhost';
+
+/** The host's `Request` with what a server adds. Its name is the host's: nobody is to tell the difference by it. */
+const IncomingRequest = class Request extends globalThis.Request {
+  /** @type {Exchange | undefined} */
+  #exchange;
+  /** @type {string | undefined} */
+  #url;
+  /** @type {string | undefined} */
+  #method;
+
+  /**
+   * @param {Exchange} exchange
+   * @param {string} method
+   * @param {string} target
+   * @param {[string, string][]} fields
+   * @param {boolean} hasBody
+   */
+  constructor(exchange, method, target, fields, hasBody) {
+    const { url, isAbsolute } = resolveTarget(target, fields, exchange.server.scheme);
+    const isRefused = REFUSED_METHODS.has(method.toUpperCase());
+    super(isAbsolute ? url : PLACEHOLDER + url, {
+      method: isRefused ? 'POST' : method,
+      headers: fields,
+      credentials: 'include',
+      referrer: '',
+      ...(hasBody && { body: bodyOf(exchange), duplex: 'half' }),
+    });
+    this.#exchange = exchange;
+    if (!isAbsolute) this.#url = url;
+    if (isRefused) this.#method = method;
+  }
+
+  get url() {
+    return this.#url ?? super.url;
+  }
+
+  get method() {
+    return this.#method ?? super.method;
+  }
+
+  get signal() {
+    return this.#exchange === undefined ? super.signal : this.#exchange.signal;
+  }
+
+  /**
+   * The exchange of a request that a server of ours received; undefined for any other value.
+   * @param {any} request
+   * @returns {Exchange | undefined}
+   */
+  static exchangeOf(request) {
+    return typeof request === 'object' && request !== null && #exchange in request ? request.#exchange : undefined;
+  }
+};
+
+/**
+ * The URL of a request (§8.1): absolute when there is a usable Host, otherwise the path alone.
+ * @param {string} target
+ * @param {[string, string][]} fields
+ * @param {string} scheme
+ */
+function resolveTarget(target, fields, scheme) {
+  const host = fields.find(([name]) => name === 'host')?.[1];
+  const path = target.startsWith('/') ? target : pathOf(target);
+  if (host) {
+    const url = `${scheme}://${host}${path}`;
+    if (URL.canParse(url)) return { url, isAbsolute: true };
+  }
+  return { url: path, isAbsolute: false };
+}
+
+/**
+ * The path and query of an absolute-form target; other forms have none.
+ * @param {string} target
+ */
+function pathOf(target) {
+  const match = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*(.*)$/i.exec(target);
+  if (match === null) return '/';
+  return match[1].startsWith('/') ? match[1] : `/${match[1]}`;
+}
+
+/**
+ * The body of a request, read from the connection as it is read from the stream.
+ * @param {Exchange} exchange
+ */
+function bodyOf(exchange) {
+  const native = engine();
+  return new ReadableStream(
+    {
+      type: 'bytes',
+      pull: (controller) =>
+        new Promise((resolve) => {
+          exchange.onBody = (piece) => {
+            exchange.onBody = undefined;
+            bodies.delete(exchange.key);
+            if (piece === undefined) {
+              exchange.abort();
+              controller.error(connectionClosed());
+            } else if (piece === null) {
+              controller.close();
+              controller.byobRequest?.respond(0);
+            } else {
+              controller.enqueue(new Uint8Array(piece));
+            }
+            resolve(undefined);
+          };
+          bodies.set(exchange.key, exchange);
+          if (!native.readBody(exchange.key)) exchange.onBody(undefined);
+        }),
+      cancel: () => native.discardBody(exchange.key),
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** Exchanges whose body is being read. */
+const bodies = /** @type {Map<number, Exchange>} */ (new Map());
+
+/**
+ * The exchanges of a server that are being watched.
+ * @param {any} server
+ */
+function watchedOf(server) {
+  return [...waiting.values()].filter((exchange) => exchange.server === server);
+}
+
+/**
+ * `name LF value LF …` as pairs.
+ * @param {string} text
+ * @returns {[string, string][]}
+ */
+function splitFields(text) {
+  const lines = text.split('\n');
+  /** @type {[string, string][]} */
+  const fields = [];
+  for (let index = 0; index + 1 < lines.length; index += 2) fields.push([lines[index], lines[index + 1]]);
+  return fields;
+}
+
+events.body = (/** @type {number} */ key, /** @type {ArrayBuffer | null | undefined} */ piece) => {
+  bodies.get(key)?.onBody?.(piece);
+};
+
+events.writable = (/** @type {number} */ key) => {
+  waiting.get(key)?.answer?.resume();
+};
+
+events.ended = (/** @type {number} */ key, /** @type {boolean} */ aborted) => {
+  const exchange = waiting.get(key);
+  if (exchange === undefined) return;
+  if (aborted) {
+    exchange.abort();
+  } else {
+    waiting.delete(key);
+    exchange.isOver = true;
+  }
+};
+
+const { exchangeOf } = IncomingRequest;
+
+module.exports = {
+  Exchange,
+  IncomingRequest,
+  exchangeOf,
+  splitFields,
+  watchedOf,
+};

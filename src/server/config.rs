@@ -1,0 +1,32 @@
+//! What a server was asked to do, parsed: inside, nothing is checked again.
+
+use crate::websocket::timers::IdlePolicy;
+
+/// The limits and timers of a server's WebSockets. `reload()` replaces it for open sockets too.
+#[derive(Clone, Debug)]
+pub(crate) struct WebSocketConfig {
+    /// Bytes of one message, after which the peer gets 1009.
+    pub(crate) max_payload_length: usize,
+    /// Buffered bytes beyond which a send is dropped; `None` for no limit.
+    pub(crate) backpressure_limit: Option<usize>,
+    /// Whether a dropped send also closes the socket.
+    pub(crate) close_on_backpressure_limit: bool,
+    /// Whether `ws.publish` reaches the publisher too.
+    pub(crate) publish_to_self: bool,
+    /// When a silent socket is pinged and closed.
+    pub(crate) idle: IdlePolicy,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug)]
+pub(crate) enum Listen {
+    Tcp {
+        /// `None` for every address of the machine, IPv6 and IPv4.
+        hostname: Option<String>,
+        port: u16,
+        reuse_port: bool,
+        ipv6_only: bool,
+    },
+    #[cfg(unix)]
+    Unix(Vec<u8>),
+}

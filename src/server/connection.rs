@@ -1,0 +1,503 @@
+//! One WebSocket: the only place where a transport meets receiver and outbox. It is shared by its task, which reads and waits,
+//! and by JavaScript, which sends and closes; both run on the same thread.
+//!
+//! Every ending goes through [`Socket::end`], which unsubscribes, writes the Close frame that is due and leaves the rest to the
+//! task: flush, FIN, then read and discard until the peer's FIN, so that no RST overtakes the Close frame.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::BytesMut;
+use tokio::io::ReadBuf;
+
+use super::config::WebSocketConfig;
+use super::engine::Engine;
+use super::event::{Ending, Event};
+use super::instance::Server;
+use super::outbox::{Outbox, SharedFrame, Spares};
+use super::slots::Key;
+use super::transport::Transport;
+use crate::websocket::close::{truncate_reason, write_close};
+use crate::websocket::frame::{Opcode, write_frame};
+use crate::websocket::receiver::{Event as Received, Limits, Receiver};
+use crate::websocket::timers::{Expiry, Idle};
+
+/// See the module.
+pub(crate) struct Socket {
+    pub(crate) key: Key,
+    pub(crate) server: Rc<Server>,
+    transport: Rc<Transport>,
+    config: RefCell<Rc<WebSocketConfig>>,
+    receiver: RefCell<Receiver>,
+    outbox: RefCell<Outbox>,
+    idle: RefCell<Idle>,
+    /// When the clock looks at `idle` next.
+    armed: Cell<u64>,
+    topics: RefCell<Vec<Arc<str>>>,
+    /// The task's, to rouse it.
+    waker: RefCell<Option<Waker>>,
+    is_open: Cell<bool>,
+    is_paused: Cell<bool>,
+    /// Nothing more is read for JavaScript: an ending is on its way.
+    is_deaf: Cell<bool>,
+    is_dirty: Cell<bool>,
+    drain_is_queued: Cell<bool>,
+    fin_is_sent: Cell<bool>,
+    /// Counted in `Engine::flushing`.
+    is_flushing: Cell<bool>,
+}
+
+/// What became of a message or control frame that was to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// The kernel or the cork has all of it.
+    Accepted,
+    /// Queued in full behind what the kernel refused.
+    Buffered,
+    /// Nothing of it was taken: the socket is closed or over its limit.
+    Dropped,
+}
+
+/// Buffered bytes beyond which a peer that pings and does not read gets no pongs, whatever its `backpressureLimit`.
+const MAX_BACKLOG_FOR_PONG: usize = 16 * 1024 * 1024;
+/// How long a closed socket waits for the peer's FIN, in milliseconds.
+const LINGER: u64 = 10_000;
+/// How many closed sockets wait at once; beyond that they are dropped at once.
+const MAX_LINGERING: usize = 4096;
+/// Reads of one socket before the others get their turn.
+const READS_PER_POLL: usize = 4;
+
+impl Socket {
+    /// A socket on `transport` that says `greeting` first, and its task. `early` is what the peer sent behind its handshake, of
+    /// which `skip` bytes belong to the handshake's own content.
+    pub(crate) fn new(
+        key: Key,
+        server: Rc<Server>,
+        transport: Rc<Transport>,
+        config: Rc<WebSocketConfig>,
+        greeting: impl FnOnce(&mut Vec<u8>),
+    ) -> Rc<Self> {
+        let engine = Rc::clone(&server.engine);
+        let now = engine.now();
+        let socket = Rc::new(Self {
+            key,
+            server,
+            transport,
+            config: RefCell::new(config),
+            receiver: RefCell::default(),
+            outbox: RefCell::default(),
+            idle: RefCell::new(Idle::new(now)),
+            armed: Cell::new(u64::MAX),
+            topics: RefCell::default(),
+            waker: RefCell::new(None),
+            is_open: Cell::new(true),
+            is_paused: Cell::new(false),
+            is_deaf: Cell::new(false),
+            is_dirty: Cell::new(false),
+            drain_is_queued: Cell::new(false),
+            fin_is_sent: Cell::new(false),
+            is_flushing: Cell::new(false),
+        });
+        socket.outbox.borrow_mut().write(&mut engine.spares.borrow_mut(), greeting);
+        socket.mark_dirty();
+        socket.arm();
+        socket
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.server.engine
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open.get()
+    }
+
+    /// The peer's address as text, `""` on a Unix socket.
+    pub(crate) fn remote_address(&self) -> String {
+        self.transport.peer().map(|peer| peer.ip().to_string()).unwrap_or_default()
+    }
+
+    /// Bytes the kernel has refused, frame headers included.
+    pub(crate) fn buffered_amount(&self) -> usize {
+        self.outbox.borrow().buffered_amount()
+    }
+
+    /// Sends one frame.
+    pub(crate) fn send(self: &Rc<Self>, opcode: Opcode, payload: &[u8]) -> Sent {
+        self.enqueue(|outbox, spares| outbox.write(spares, |out| write_frame(out, opcode, payload)))
+    }
+
+    /// Sends a frame that was encoded once for many sockets.
+    pub(crate) fn send_shared(self: &Rc<Self>, frame: &SharedFrame<'_>) -> Sent {
+        self.enqueue(|outbox, spares| outbox.push(spares, frame))
+    }
+
+    /// Answers a ping (RFC 6455 §5.5.2), unless the peer is so far behind that its pongs would pile up.
+    pub(crate) fn send_owed_pong(self: &Rc<Self>, payload: &[u8]) {
+        if self.buffered_amount() <= MAX_BACKLOG_FOR_PONG {
+            self.send(Opcode::Pong, payload);
+        }
+    }
+
+    fn enqueue(self: &Rc<Self>, push: impl FnOnce(&mut Outbox, &mut Spares)) -> Sent {
+        if !self.is_open.get() {
+            return Sent::Dropped;
+        }
+        let mut outbox = self.outbox.borrow_mut();
+        let config = self.config.borrow();
+        // The limit is tested before the bytes are accepted, so that one message of any size fits.
+        if config.backpressure_limit.is_some_and(|limit| outbox.buffered_amount() > limit) {
+            if config.close_on_backpressure_limit && !self.is_deaf.replace(true) {
+                self.engine().push(Event::End { socket: Rc::clone(self), ending: Ending::Overflow });
+            }
+            return Sent::Dropped;
+        }
+        push(&mut outbox, &mut self.engine().spares.borrow_mut());
+        let is_overfull = outbox.is_overfull();
+        drop(outbox);
+        if is_overfull {
+            self.flush();
+        } else {
+            self.mark_dirty();
+        }
+        if !config.idle.send_pings {
+            self.idle.borrow_mut().sent(self.engine().now(), &config.idle);
+        }
+        if self.outbox.borrow().is_blocked() { Sent::Buffered } else { Sent::Accepted }
+    }
+
+    fn mark_dirty(self: &Rc<Self>) {
+        if !self.is_dirty.replace(true) {
+            self.engine().mark_dirty(self);
+        }
+    }
+
+    /// The end of the turn has come for a dirty socket.
+    pub(crate) fn flush_dirty(self: &Rc<Self>) {
+        self.is_dirty.set(false);
+        if !self.outbox.borrow().is_blocked() {
+            self.flush();
+        }
+    }
+
+    /// Gives the kernel what it takes; the task waits for the rest.
+    fn flush(self: &Rc<Self>) {
+        let flushed = self
+            .outbox
+            .borrow_mut()
+            .flush(&mut self.engine().spares.borrow_mut(), |slices| self.transport.send(slices));
+        match flushed {
+            Ok(_) if self.outbox.borrow().is_blocked() => self.rouse(),
+            Ok(_) => {}
+            Err(_) => self.lose(),
+        }
+        self.finish_if_done();
+    }
+
+    /// The connection is broken or over: nothing can be sent, nothing will come.
+    fn lose(self: &Rc<Self>) {
+        self.outbox.borrow_mut().clear();
+        if self.is_open.get() && !self.is_deaf.replace(true) {
+            self.engine().push(Event::End { socket: Rc::clone(self), ending: Ending::Lost });
+        }
+    }
+
+    fn rouse(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Subscribes to `topic`; a second time changes nothing.
+    pub(crate) fn subscribe(&self, topic: &str) {
+        if let Some(name) = self.server.topics.subscribe(topic, self.key) {
+            self.topics.borrow_mut().push(name);
+        }
+    }
+
+    /// Returns whether the socket was subscribed.
+    pub(crate) fn unsubscribe(&self, topic: &str) -> bool {
+        let was = self.server.topics.unsubscribe(topic, self.key);
+        if was {
+            self.topics.borrow_mut().retain(|name| **name != *topic);
+        }
+        was
+    }
+
+    pub(crate) fn is_subscribed(&self, topic: &str) -> bool {
+        self.server.topics.is_subscribed(topic, self.key)
+    }
+
+    /// The topics in the order of subscription.
+    pub(crate) fn subscriptions(&self) -> Vec<Arc<str>> {
+        self.topics.borrow().clone()
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.is_paused.get()
+    }
+
+    /// Stops reading. What has been read already is still delivered.
+    pub(crate) fn pause(&self) {
+        if self.is_open.get() && !self.is_paused.replace(true) {
+            self.idle.borrow_mut().pause();
+        }
+    }
+
+    /// Reads on.
+    pub(crate) fn resume(self: &Rc<Self>) {
+        if self.is_paused.replace(false) {
+            self.idle.borrow_mut().resume(self.engine().now());
+            self.arm();
+            self.rouse();
+        }
+    }
+
+    /// The server's configuration has changed.
+    pub(crate) fn set_config(self: &Rc<Self>, config: &Rc<WebSocketConfig>) {
+        *self.config.borrow_mut() = Rc::clone(config);
+        self.arm();
+    }
+
+    /// Makes the clock look at this socket no later than its deadline.
+    fn arm(self: &Rc<Self>) {
+        let deadline = self.idle.borrow().deadline(&self.config.borrow().idle);
+        if let Some(deadline) = deadline.filter(|&deadline| deadline < self.armed.get()) {
+            self.armed.set(deadline);
+            self.engine().watch_socket(deadline, self.key);
+        }
+    }
+
+    /// The clock looks at this socket.
+    pub(crate) fn reach_deadline(self: &Rc<Self>, now: u64) {
+        // An entry from before a reload that brought the deadline forward: another one has taken its place.
+        if self.armed.get() > now {
+            return;
+        }
+        self.armed.set(u64::MAX);
+        if self.is_deaf.get() {
+            return;
+        }
+        let expiry = self.idle.borrow_mut().expire(now, &self.config.borrow().idle);
+        match expiry {
+            Expiry::None => {}
+            Expiry::Ping => {
+                self.send(Opcode::Ping, &[]);
+            }
+            Expiry::TimedOut => {
+                self.is_deaf.set(true);
+                self.engine().push(Event::End { socket: Rc::clone(self), ending: Ending::TimedOut });
+            }
+        }
+        self.arm();
+    }
+
+    /// Ends an open socket: sends the Close frame if there is one, then FIN. `is_abrupt` gives up what the kernel has refused
+    /// so far. Returns false when the socket was closed already.
+    pub(crate) fn end(self: &Rc<Self>, close_frame: Option<(i32, &str)>, is_abrupt: bool) -> bool {
+        if !self.is_open.get() {
+            return false;
+        }
+        for topic in self.topics.take() {
+            self.server.topics.unsubscribe(&topic, self.key);
+        }
+        let is_lost = is_abrupt && self.outbox.borrow().is_blocked();
+        if let Some((code, reason)) = close_frame.filter(|_| !is_lost) {
+            self.outbox.borrow_mut().write(&mut self.engine().spares.borrow_mut(), |out| {
+                write_close(out, code, truncate_reason(reason));
+            });
+        }
+        self.is_open.set(false);
+        self.is_deaf.set(true);
+        if !self.outbox.borrow().is_blocked() {
+            self.flush();
+        }
+        if is_abrupt {
+            self.outbox.borrow_mut().clear();
+        }
+        self.finish_if_done();
+        if !self.fin_is_sent.get() && self.server.is_referenced() {
+            self.is_flushing.set(true);
+            self.engine().flushing.set(self.engine().flushing.get() + 1);
+        }
+        self.rouse();
+        true
+    }
+
+    /// FIN follows the last byte of a closed socket.
+    fn finish_if_done(&self) {
+        if !self.is_open.get() && self.outbox.borrow().is_empty() && !self.fin_is_sent.replace(true) {
+            self.transport.finish();
+            if self.is_flushing.replace(false) {
+                self.engine().flushing.set(self.engine().flushing.get() - 1);
+            }
+        }
+    }
+
+    fn poll(self: &Rc<Self>, cx: &mut Context<'_>, life: &mut Life) -> Poll<()> {
+        if !self.waker.borrow().as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+        }
+        self.poll_flush(cx);
+        if self.is_open.get() {
+            self.poll_receive(cx, life);
+            Poll::Pending
+        } else {
+            self.poll_linger(cx, life)
+        }
+    }
+
+    /// Sends what the kernel had refused, as far as it takes it now.
+    fn poll_flush(self: &Rc<Self>, cx: &mut Context<'_>) {
+        if !self.outbox.borrow().is_blocked() {
+            return;
+        }
+        let flushed = self.outbox.borrow_mut().flush(&mut self.engine().spares.borrow_mut(), |slices| {
+            match self.transport.poll_send(cx, slices) {
+                Poll::Ready(result) => result,
+                Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            }
+        });
+        match flushed {
+            Ok(0) => {}
+            Ok(_) => {
+                if self.is_open.get() && !self.is_deaf.get() && !self.drain_is_queued.replace(true) {
+                    self.engine().push(Event::Drain(Rc::clone(self)));
+                }
+            }
+            Err(_) => self.lose(),
+        }
+        self.finish_if_done();
+    }
+
+    /// The `drain` event is being delivered; a later one may be queued again. Returns whether it still means something.
+    pub(crate) fn take_drain(&self) -> bool {
+        self.drain_is_queued.set(false);
+        self.is_open.get()
+    }
+
+    fn poll_receive(self: &Rc<Self>, cx: &mut Context<'_>, life: &mut Life) {
+        for _ in 0..READS_PER_POLL {
+            if self.is_paused.get() || self.is_deaf.get() || !self.engine().has_room(cx.waker()) {
+                return;
+            }
+            if !life.early.is_empty() {
+                let mut early = std::mem::take(&mut life.early);
+                self.receive(&mut early, &mut life.skip);
+                continue;
+            }
+            let mut scratch = self.engine().scratch.borrow_mut();
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match self.transport.poll_read(cx, &mut buffer) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(count)) if count > 0 => {
+                    self.idle.borrow_mut().received(self.engine().now());
+                    self.receive(buffer.filled_mut(), &mut life.skip);
+                }
+                Poll::Ready(_) => return self.lose(),
+            }
+        }
+        cx.waker().wake_by_ref();
+    }
+
+    /// Turns bytes into events.
+    fn receive(self: &Rc<Self>, mut bytes: &mut [u8], skip: &mut usize) {
+        if *skip > 0 {
+            let skipped = bytes.len().min(*skip);
+            *skip -= skipped;
+            bytes = &mut bytes[skipped..];
+        }
+        let limits = Limits { max_payload_length: self.config.borrow().max_payload_length };
+        let mut receiver = self.receiver.borrow_mut();
+        let mut queue = self.engine().events.borrow_mut();
+        loop {
+            let socket = Rc::clone(self);
+            match receiver.receive(&mut bytes, &limits) {
+                Ok(None) => return,
+                Ok(Some(Received::Text(payload))) => {
+                    let content = queue.keep_payload(payload);
+                    queue.push(Event::Message { socket, is_text: true, content });
+                }
+                Ok(Some(Received::Binary(payload))) => {
+                    let content = queue.keep_payload(payload);
+                    queue.push(Event::Message { socket, is_text: false, content });
+                }
+                Ok(Some(Received::Ping(payload))) => {
+                    let content = queue.keep(payload);
+                    queue.push(Event::Ping { socket, content });
+                }
+                Ok(Some(Received::Pong(payload))) => {
+                    let content = queue.keep(payload);
+                    queue.push(Event::Pong { socket, content });
+                }
+                Ok(Some(Received::Close { code, reason })) => {
+                    self.is_deaf.set(true);
+                    let reason = queue.keep(reason.as_bytes());
+                    queue.push(Event::End { socket, ending: Ending::Peer { code, reason } });
+                    return;
+                }
+                Err(error) => {
+                    self.is_deaf.set(true);
+                    queue.push(Event::End { socket, ending: Ending::Failed(error) });
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A closed socket waits for the peer's FIN, reading and discarding, but not for ever.
+    fn poll_linger(self: &Rc<Self>, cx: &mut Context<'_>, life: &mut Life) -> Poll<()> {
+        let now = self.engine().now();
+        let deadline = match life.lingers_until {
+            Some(deadline) => deadline,
+            None => {
+                let count = self.engine().lingering.get();
+                if count >= MAX_LINGERING {
+                    return Poll::Ready(());
+                }
+                self.engine().lingering.set(count + 1);
+                self.engine().wake_after(LINGER, cx.waker().clone());
+                *life.lingers_until.insert(now + LINGER)
+            }
+        };
+        if now >= deadline {
+            return Poll::Ready(());
+        }
+        let mut scratch = self.engine().scratch.borrow_mut();
+        for _ in 0..READS_PER_POLL {
+            match ready!(self.transport.poll_read(cx, &mut ReadBuf::new(&mut scratch))) {
+                Ok(count) if count > 0 => {}
+                // The peer's FIN may come before ours when it reads slowly: the rest is still delivered.
+                Ok(_) if !self.fin_is_sent.get() => return Poll::Pending,
+                _ => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// What only the task needs.
+struct Life {
+    early: BytesMut,
+    skip: usize,
+    lingers_until: Option<u64>,
+}
+
+/// The life of a socket after the handshake. `early` is what the peer sent behind its handshake; the first `skip` bytes from the
+/// peer are the handshake's own content and mean nothing.
+pub(crate) async fn run(socket: Rc<Socket>, early: BytesMut, skip: usize) {
+    let mut life = Life { early, skip, lingers_until: None };
+    std::future::poll_fn(|cx| socket.poll(cx, &mut life)).await;
+    let engine = socket.engine();
+    if life.lingers_until.is_some() {
+        engine.lingering.set(engine.lingering.get() - 1);
+    }
+    // Given up with bytes unsent: they no longer hold the process.
+    if socket.is_flushing.replace(false) {
+        engine.flushing.set(engine.flushing.get() - 1);
+    }
+}

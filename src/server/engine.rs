@@ -1,0 +1,341 @@
+//! The engine of one JavaScript environment: its sockets, their tasks, and the turns that drive them.
+//!
+//! Everything here lives on the JavaScript thread. The runtime is asked for one thing only, readiness; the tasks are
+//! polled by the engine itself, so that it knows when none is ready, and so that nothing of a task is ever on another thread.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use futures_util::stream::{FuturesUnordered, Stream};
+use tokio::runtime::Handle;
+
+use super::clock::Clock;
+use super::connection::Socket;
+use super::driver::{Driver, Signal};
+use super::event::{Event, EventQueue};
+use super::instance::Server;
+use super::outbox::Spares;
+use super::slots::{Key, Slots};
+use crate::http::exchange::Exchange;
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// How an engine asks its JavaScript thread for something.
+pub(crate) trait Host {
+    /// Asks for a turn soon.
+    fn wake(&self);
+    /// Asks for `Engine::settle` once the JavaScript that runs now has returned.
+    fn settle_soon(&self);
+    /// Asks for a turn after `milliseconds`, instead of the time asked for before.
+    fn wake_after(&self, milliseconds: u64);
+    /// Says whether the process must stay alive.
+    fn keep_alive(&self, yes: bool);
+}
+
+/// See the module.
+pub(crate) struct Engine {
+    driver: Driver,
+    signal: Arc<Signal>,
+    host: Box<dyn Host>,
+    tasks: RefCell<FuturesUnordered<Task>>,
+    /// Tasks spawned while tasks are being polled.
+    spawned: RefCell<Vec<Task>>,
+    pub(crate) events: RefCell<EventQueue>,
+    /// Readers that wait for the events to be delivered.
+    starved: RefCell<Vec<Waker>>,
+    /// Sockets with something to flush at the end of the turn.
+    dirty: RefCell<Vec<Rc<Socket>>>,
+    pub(crate) spares: RefCell<Spares>,
+    /// Where `publish` encodes.
+    pub(crate) frame: RefCell<Vec<u8>>,
+    /// Every read goes here first: one buffer for all sockets.
+    pub(crate) scratch: RefCell<Box<[u8]>>,
+    clock: RefCell<Clock<Timer>>,
+    /// When the host will call because of `wake_after`.
+    armed: Cell<u64>,
+    began: Instant,
+    pub(crate) sockets: RefCell<Slots<Rc<Socket>>>,
+    pub(crate) exchanges: RefCell<Slots<Rc<Exchange>>>,
+    pub(crate) servers: RefCell<Slots<Rc<Server>>>,
+    is_turning: Cell<bool>,
+    settles_soon: Cell<bool>,
+    turns_soon: Cell<bool>,
+    keeps_alive: Cell<bool>,
+    /// Closed sockets that have not yet heard the peer's FIN.
+    pub(crate) lingering: Cell<usize>,
+    /// Closed sockets of referenced servers with bytes that the kernel has not taken: they hold the process.
+    pub(crate) flushing: Cell<usize>,
+}
+
+enum Timer {
+    Socket(Key),
+    Wake(Waker),
+}
+
+/// Bytes one read can take.
+const SCRATCH: usize = 64 * 1024;
+/// How often a turn delivers before the event loop gets its other work done.
+const ROUNDS: usize = 8;
+
+impl Engine {
+    pub(crate) fn new(driver: Driver, host: Box<dyn Host>) -> Rc<Self> {
+        Rc::new(Self {
+            signal: driver.signal(),
+            driver,
+            host,
+            tasks: RefCell::default(),
+            spawned: RefCell::default(),
+            events: RefCell::default(),
+            starved: RefCell::default(),
+            dirty: RefCell::default(),
+            spares: RefCell::default(),
+            frame: RefCell::default(),
+            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            clock: RefCell::new(Clock::new()),
+            armed: Cell::new(u64::MAX),
+            began: Instant::now(),
+            sockets: RefCell::new(Slots::new()),
+            exchanges: RefCell::new(Slots::new()),
+            servers: RefCell::new(Slots::new()),
+            is_turning: Cell::new(false),
+            settles_soon: Cell::new(false),
+            turns_soon: Cell::new(false),
+            keeps_alive: Cell::new(false),
+            lingering: Cell::new(0),
+            flushing: Cell::new(0),
+        })
+    }
+
+    /// Milliseconds since the engine began.
+    pub(crate) fn now(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+
+    /// The runtime sockets register with.
+    pub(crate) fn runtime(&self) -> &Handle {
+        self.driver.runtime()
+    }
+
+    /// Adds a task; it is polled in this turn.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.spawned.borrow_mut().push(Box::pin(task));
+        self.signal.set_ready();
+    }
+
+    pub(crate) fn find_socket(&self, key: Key) -> Option<Rc<Socket>> {
+        self.sockets.borrow().find(key).cloned()
+    }
+
+    pub(crate) fn find_exchange(&self, key: Key) -> Option<Rc<Exchange>> {
+        self.exchanges.borrow().find(key).cloned()
+    }
+
+    pub(crate) fn find_server(&self, key: Key) -> Option<Rc<Server>> {
+        self.servers.borrow().find(key).cloned()
+    }
+
+    pub(crate) fn push(&self, event: Event) {
+        self.events.borrow_mut().push(event);
+    }
+
+    /// Remembers that `socket` has something to flush.
+    pub(crate) fn mark_dirty(&self, socket: &Rc<Socket>) {
+        self.dirty.borrow_mut().push(Rc::clone(socket));
+    }
+
+    /// Whether a reader may add events; if not, its waker is kept until they are delivered.
+    pub(crate) fn has_room(&self, reader: &Waker) -> bool {
+        let has_room = !self.events.borrow().is_full();
+        if !has_room {
+            self.starved.borrow_mut().push(reader.clone());
+        }
+        has_room
+    }
+
+    /// Asks for `socket`'s deadline to be looked at then.
+    pub(crate) fn watch_socket(&self, deadline: u64, socket: Key) {
+        self.clock.borrow_mut().insert(deadline, Timer::Socket(socket));
+    }
+
+    /// Wakes a task after `milliseconds`.
+    pub(crate) fn wake_after(&self, milliseconds: u64, task: Waker) {
+        self.clock.borrow_mut().insert(self.now() + milliseconds, Timer::Wake(task));
+    }
+
+    /// One turn: polls I/O without waiting, runs the tasks that are ready, gives the events to `deliver` in order, flushes.
+    /// Never runs inside another turn.
+    pub(crate) fn turn(&self, deliver: &mut dyn FnMut(Event)) {
+        if self.is_turning.replace(true) {
+            return;
+        }
+        let _over = OnDrop(|| self.is_turning.set(false));
+        self.turns_soon.set(false);
+        self.driver.poll_io();
+        let mut has_worked = self.run_ready();
+        self.fire_deadlines();
+        for _ in 0..ROUNDS {
+            if self.events.borrow().is_empty() {
+                break;
+            }
+            has_worked = true;
+            self.deliver_all(deliver);
+            self.flush_dirty();
+            self.run_ready();
+        }
+        self.flush_dirty();
+        self.update_host();
+        if self.has_more() || !self.driver.rest(has_worked) {
+            self.turn_soon();
+        }
+    }
+
+    fn turn_soon(&self) {
+        if !self.turns_soon.replace(true) {
+            self.host.wake();
+        }
+    }
+
+    /// What a turn does except polling I/O and delivering: for JavaScript that sent or answered outside a turn.
+    pub(crate) fn settle(&self) {
+        self.settles_soon.set(false);
+        if self.is_turning.get() {
+            return;
+        }
+        self.run_ready();
+        self.flush_dirty();
+        self.update_host();
+        if self.has_more() {
+            self.turn_soon();
+        }
+    }
+
+    /// Called after each call from JavaScript: sees to it that what the call left behind is done soon.
+    pub(crate) fn after_call(&self) {
+        if self.is_turning.get() || self.settles_soon.get() {
+            return;
+        }
+        let is_clean = self.dirty.borrow().is_empty() && !self.signal.is_ready();
+        if !is_clean || (!self.turns_soon.get() && !self.events.borrow().is_empty()) {
+            self.settles_soon.set(true);
+            self.host.settle_soon();
+        }
+    }
+
+    /// Tells the host about the next deadline and whether the process must stay.
+    pub(crate) fn update_host(&self) {
+        let next = self.clock.borrow().next_deadline();
+        if let Some(next) = next.filter(|&next| next < self.armed.get()) {
+            self.armed.set(next);
+            self.host.wake_after(next.saturating_sub(self.now()));
+        }
+        let keep_alive = self.flushing.get() > 0
+            || !self.events.borrow().is_empty()
+            || self.servers.borrow().iter().any(|server| server.keeps_alive());
+        if self.keeps_alive.replace(keep_alive) != keep_alive {
+            self.host.keep_alive(keep_alive);
+        }
+    }
+
+    /// Drops every task and socket: the environment is going away.
+    pub(crate) fn shut_down(&self) {
+        self.driver.shut_down();
+        let _runtime = self.runtime().enter();
+        let tasks = self.tasks.take();
+        let spawned = self.spawned.take();
+        drop((tasks, spawned));
+        self.dirty.take();
+        self.events.take();
+        self.starved.take();
+        *self.clock.borrow_mut() = Clock::new();
+        *self.sockets.borrow_mut() = Slots::new();
+        *self.exchanges.borrow_mut() = Slots::new();
+        *self.servers.borrow_mut() = Slots::new();
+    }
+
+    fn has_more(&self) -> bool {
+        self.signal.is_ready() || !self.events.borrow().is_empty()
+    }
+
+    /// Polls tasks until none is ready. Returns whether one was.
+    fn run_ready(&self) -> bool {
+        let _runtime = self.runtime().enter();
+        let waker = self.signal.waker();
+        let mut cx = Context::from_waker(&waker);
+        let mut has_run = false;
+        while self.signal.take_ready() {
+            has_run = true;
+            let mut tasks = self.tasks.borrow_mut();
+            tasks.extend(self.spawned.borrow_mut().drain(..));
+            if let Poll::Ready(Some(())) = Pin::new(&mut *tasks).poll_next(&mut cx) {
+                // One task is done; others may be ready.
+                self.signal.set_ready();
+            }
+        }
+        has_run
+    }
+
+    fn deliver_all(&self, deliver: &mut dyn FnMut(Event)) {
+        loop {
+            let event = self.events.borrow_mut().pop();
+            match event {
+                Some(event) => deliver(event),
+                None => break,
+            }
+        }
+        self.events.borrow_mut().settle();
+        for reader in self.starved.take() {
+            reader.wake();
+        }
+    }
+
+    fn flush_dirty(&self) {
+        let mut dirty = self.dirty.take();
+        for socket in dirty.drain(..) {
+            socket.flush_dirty();
+        }
+        // The allocation serves the next turn, unless flushing has begun a new list.
+        let mut next = self.dirty.borrow_mut();
+        if next.is_empty() {
+            *next = dirty;
+        }
+    }
+
+    fn fire_deadlines(&self) {
+        let now = self.now();
+        if self.armed.get() <= now {
+            self.armed.set(u64::MAX);
+        }
+        if self.clock.borrow().next_deadline().is_none_or(|next| next > now) {
+            return;
+        }
+        let due = self.clock.borrow_mut().take_due(now);
+        for timer in due {
+            match timer {
+                Timer::Wake(task) => task.wake(),
+                Timer::Socket(key) => {
+                    if let Some(socket) = self.find_socket(key) {
+                        socket.reach_deadline(now);
+                    }
+                }
+            }
+        }
+        self.run_ready();
+    }
+
+    /// The queue of events, to look at a content.
+    pub(crate) fn queue(&self) -> Ref<'_, EventQueue> {
+        self.events.borrow()
+    }
+}
+
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}

@@ -1,0 +1,148 @@
+//! One server: its configuration, who is connected, and what `stop()` waits for.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::config::WebSocketConfig;
+use super::connection::Sent;
+use super::engine::Engine;
+use super::event::Event;
+use super::listener::Listener;
+use super::outbox::SharedFrame;
+use super::slots::{Key, Slots};
+use super::topics::Topics;
+use crate::http::connection::Connection;
+use crate::websocket::frame::{Opcode, write_frame};
+
+/// See the module.
+pub(crate) struct Server {
+    pub(crate) key: Key,
+    pub(crate) engine: Rc<Engine>,
+    pub(crate) topics: Topics,
+    websocket: RefCell<Option<Rc<WebSocketConfig>>>,
+    listener: RefCell<Option<Listener>>,
+    /// HTTP connections, upgraded ones no longer among them.
+    pub(crate) connections: RefCell<Slots<Rc<Connection>>>,
+    pub(crate) connection_count: Cell<usize>,
+    /// WebSockets whose `close` handler has not returned.
+    pub(crate) websocket_count: Cell<usize>,
+    /// Requests whose answer is not finished.
+    pub(crate) pending_requests: Cell<usize>,
+    is_stopping: Cell<bool>,
+    is_referenced: Cell<bool>,
+}
+
+/// What became of a message for the subscribers of a topic.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Published {
+    pub(crate) receivers: usize,
+    pub(crate) any_buffered: bool,
+    pub(crate) any_dropped: bool,
+}
+
+impl Server {
+    pub(crate) fn new(key: Key, engine: Rc<Engine>, listener: Listener) -> Self {
+        Self {
+            key,
+            engine,
+            topics: Topics::default(),
+            websocket: RefCell::new(None),
+            listener: RefCell::new(Some(listener)),
+            connections: RefCell::new(Slots::new()),
+            connection_count: Cell::new(0),
+            websocket_count: Cell::new(0),
+            pending_requests: Cell::new(0),
+            is_stopping: Cell::new(false),
+            is_referenced: Cell::new(true),
+        }
+    }
+
+    /// Begins to accept connections.
+    pub(crate) fn accept(self: &Rc<Self>) {
+        if let Some(listener) = &*self.listener.borrow() {
+            listener.start(self);
+        }
+    }
+
+    /// The WebSocket configuration of now, if the server has one.
+    pub(crate) fn websocket(&self) -> Option<Rc<WebSocketConfig>> {
+        self.websocket.borrow().clone()
+    }
+
+    /// Replaces the configuration, for open sockets too.
+    pub(crate) fn set_websocket(self: &Rc<Self>, config: WebSocketConfig) {
+        let config = Rc::new(config);
+        *self.websocket.borrow_mut() = Some(Rc::clone(&config));
+        for socket in self.engine.sockets.borrow().iter().filter(|socket| Rc::ptr_eq(&socket.server, self)) {
+            socket.set_config(&config);
+        }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.get()
+    }
+
+    pub(crate) fn is_referenced(&self) -> bool {
+        self.is_referenced.get()
+    }
+
+    pub(crate) fn set_referenced(&self, yes: bool) {
+        self.is_referenced.set(yes);
+    }
+
+    /// Sends a message to every subscriber of `topic` but `except`. The frame is encoded once.
+    pub(crate) fn publish(
+        &self,
+        topic: &str,
+        opcode: Opcode,
+        payload: &[u8],
+        except: Option<Key>,
+    ) -> Published {
+        let mut published = Published::default();
+        let mut buffer = self.engine.frame.take();
+        buffer.clear();
+        write_frame(&mut buffer, opcode, payload);
+        let frame = SharedFrame::new(&mut buffer);
+        let sockets = self.engine.sockets.borrow();
+        self.topics.for_each(topic, |key| {
+            if Some(key) == except {
+                return;
+            }
+            let Some(socket) = sockets.find(key) else { return };
+            published.receivers += 1;
+            match socket.send_shared(&frame) {
+                Sent::Accepted => {}
+                Sent::Buffered => published.any_buffered = true,
+                Sent::Dropped => published.any_dropped = true,
+            }
+        });
+        *self.engine.frame.borrow_mut() = buffer;
+        published
+    }
+
+    /// Stops listening and lets go of connections that have nothing in flight; with `cut`, of all HTTP connections.
+    pub(crate) fn stop(self: &Rc<Self>, cut: bool) {
+        self.is_stopping.set(true);
+        drop(self.listener.take());
+        for connection in self.connections.borrow().iter() {
+            connection.stop(cut);
+        }
+        self.check_stopped();
+    }
+
+    /// Announces the end of a stopped server once nothing is connected any more.
+    pub(crate) fn check_stopped(self: &Rc<Self>) {
+        let is_over =
+            self.is_stopping.get() && self.connection_count.get() == 0 && self.websocket_count.get() == 0;
+        // Removing it makes the announcement happen once.
+        if is_over && self.engine.servers.borrow_mut().remove(self.key).is_some() {
+            self.engine.push(Event::Stopped(Rc::clone(self)));
+        }
+    }
+
+    /// Whether the process must not end by itself.
+    pub(crate) fn keeps_alive(&self) -> bool {
+        let is_busy = self.connection_count.get() + self.websocket_count.get() > 0;
+        self.is_referenced.get() && (is_busy || self.listener.borrow().is_some())
+    }
+}

@@ -1,0 +1,250 @@
+//! The send side of a WebSocket: what was said and not yet taken by the kernel. It is filled by JavaScript and by owed
+//! replies, and emptied once per turn; the connection's task waits only for what the kernel refused.
+//!
+//! Until the kernel refuses something, the content counts as corked, not as buffered (`getBufferedAmount() === 0`).
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+
+use bytes::Bytes;
+
+/// Corked bytes beyond this are sent at once, so that the status `send` returns is true for big messages.
+pub(crate) const CORK_CAPACITY: usize = 16 * 1024;
+/// Frames for many up to this size are copied into each outbox.
+const COPY_LIMIT: usize = 4 * 1024;
+/// How many pieces go into one system call.
+const MAX_SLICES: usize = 32;
+
+/// See the module. An empty one holds no heap memory.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    pieces: VecDeque<Piece>,
+    /// Bytes in `pieces` that are not sent.
+    unsent: usize,
+    /// The kernel refused bytes and has not asked for more since.
+    blocked: bool,
+}
+
+enum Piece {
+    Own { bytes: Vec<u8>, sent: usize },
+    Shared(Bytes),
+}
+
+impl Piece {
+    fn unsent(&self) -> &[u8] {
+        match self {
+            Self::Own { bytes, sent } => &bytes[*sent..],
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// A frame encoded once for many sockets.
+pub(crate) enum SharedFrame<'a> {
+    /// Copied behind what is there already: one system call for many small frames.
+    Small(&'a [u8]),
+    /// Referred to.
+    Big(Bytes),
+}
+
+impl<'a> SharedFrame<'a> {
+    pub(crate) fn new(frame: &'a mut Vec<u8>) -> Self {
+        if frame.len() <= COPY_LIMIT {
+            Self::Small(frame)
+        } else {
+            Self::Big(Bytes::from(std::mem::take(frame)))
+        }
+    }
+}
+
+/// Where emptied buffers wait for the next socket that has something to say.
+#[derive(Default)]
+pub(crate) struct Spares(Vec<Vec<u8>>);
+
+impl Spares {
+    /// Buffers kept: as many sockets may be dirty in one turn without an allocation.
+    const COUNT: usize = 256;
+
+    fn take(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    fn give(&mut self, mut bytes: Vec<u8>) {
+        // A buffer that a big message has grown goes back to the allocator.
+        if self.0.len() < Self::COUNT && (1..=2 * CORK_CAPACITY).contains(&bytes.capacity()) {
+            bytes.clear();
+            self.0.push(bytes);
+        }
+    }
+}
+
+impl Outbox {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.unsent == 0
+    }
+
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// Bytes the kernel has refused so far, and what came behind them.
+    pub(crate) fn buffered_amount(&self) -> usize {
+        if self.blocked { self.unsent } else { 0 }
+    }
+
+    /// More is corked than should wait for the end of the turn.
+    pub(crate) fn is_overfull(&self) -> bool {
+        !self.blocked && self.unsent > CORK_CAPACITY
+    }
+
+    /// Appends what `write` writes.
+    pub(crate) fn write(&mut self, spares: &mut Spares, write: impl FnOnce(&mut Vec<u8>)) {
+        if !matches!(self.pieces.back(), Some(Piece::Own { .. })) {
+            self.pieces.push_back(Piece::Own { bytes: spares.take(), sent: 0 });
+        }
+        let Some(Piece::Own { bytes, .. }) = self.pieces.back_mut() else { unreachable!("pushed above") };
+        let before = bytes.len();
+        write(bytes);
+        self.unsent += bytes.len() - before;
+    }
+
+    /// Appends a frame that other receivers get too.
+    pub(crate) fn push(&mut self, spares: &mut Spares, frame: &SharedFrame<'_>) {
+        match frame {
+            SharedFrame::Small(frame) => self.write(spares, |bytes| bytes.extend_from_slice(frame)),
+            SharedFrame::Big(frame) => {
+                self.pieces.push_back(Piece::Shared(frame.clone()));
+                self.unsent += frame.len();
+            }
+        }
+    }
+
+    /// Hands pieces to `send` until all is sent or `send` refuses. Returns how many bytes went; a refusal is not an error but
+    /// leaves the outbox blocked.
+    pub(crate) fn flush(
+        &mut self,
+        spares: &mut Spares,
+        mut send: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut total = 0;
+        while self.unsent > 0 {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let mut count = 0;
+            for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+                *slice = IoSlice::new(piece.unsent());
+                count += 1;
+            }
+            match send(&slices[..count]) {
+                Ok(sent) => {
+                    total += sent;
+                    self.advance(spares, sent);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked = true;
+                    return Ok(total);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.blocked = false;
+        Ok(total)
+    }
+
+    /// Forgets everything unsent.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn advance(&mut self, spares: &mut Spares, mut sent: usize) {
+        self.unsent -= sent;
+        while let Some(piece) = self.pieces.front_mut() {
+            let rest = piece.unsent().len();
+            if sent < rest {
+                match piece {
+                    Piece::Own { sent: at, .. } => *at += sent,
+                    Piece::Shared(bytes) => *bytes = bytes.slice(sent..),
+                }
+                return;
+            }
+            sent -= rest;
+            if let Some(Piece::Own { bytes, .. }) = self.pieces.pop_front() {
+                spares.give(bytes);
+            }
+        }
+        // An idle socket keeps no memory for what it once said.
+        self.pieces = VecDeque::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A kernel that takes at most `room` bytes, then blocks.
+    fn kernel<'a>(
+        taken: &'a mut Vec<u8>,
+        mut room: usize,
+    ) -> impl FnMut(&[IoSlice<'_>]) -> io::Result<usize> + 'a {
+        move |slices| {
+            let mut sent = 0;
+            for slice in slices {
+                let count = slice.len().min(room);
+                taken.extend_from_slice(&slice[..count]);
+                room -= count;
+                sent += count;
+            }
+            if sent == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(sent) }
+        }
+    }
+
+    #[test]
+    fn bytes_leave_in_the_order_they_came_whatever_the_kernel_takes_at_a_time() {
+        let big = vec![7; COPY_LIMIT + 1];
+        let mut frame = big.clone();
+        let shared = SharedFrame::new(&mut frame);
+        for room in [1, 2, 5, 4096, 5000, 1 << 20] {
+            let mut spares = Spares::default();
+            let mut outbox = Outbox::default();
+            let mut expected = Vec::new();
+            let mut taken = Vec::new();
+            for round in 0..5_u8 {
+                outbox.write(&mut spares, |bytes| bytes.extend([round; 3]));
+                expected.extend([round; 3]);
+                outbox.push(&mut spares, &shared);
+                expected.extend_from_slice(&big);
+                outbox.push(&mut spares, &SharedFrame::new(&mut b"small".to_vec()));
+                expected.extend_from_slice(b"small");
+                outbox.flush(&mut spares, kernel(&mut taken, room)).unwrap();
+                assert_eq!(outbox.unsent, expected.len() - taken.len());
+            }
+            while !outbox.is_empty() {
+                outbox.flush(&mut spares, kernel(&mut taken, room)).unwrap();
+            }
+            assert_eq!(taken, expected);
+            assert!(!outbox.is_blocked());
+            assert_eq!(outbox.pieces.capacity(), 0);
+        }
+    }
+
+    #[test]
+    fn content_is_corked_until_the_kernel_refuses_and_buffered_after() {
+        let mut spares = Spares::default();
+        let mut outbox = Outbox::default();
+        outbox.write(&mut spares, |bytes| bytes.extend([0; 100]));
+        assert_eq!(outbox.buffered_amount(), 0);
+        outbox.flush(&mut spares, kernel(&mut Vec::new(), 30)).unwrap();
+        assert_eq!(outbox.buffered_amount(), 70);
+        outbox.write(&mut spares, |bytes| bytes.extend([0; 10]));
+        assert_eq!(outbox.buffered_amount(), 80);
+    }
+
+    #[test]
+    fn a_broken_connection_is_an_error_and_not_a_refusal() {
+        let mut outbox = Outbox::default();
+        outbox.write(&mut Spares::default(), |bytes| bytes.push(1));
+        let error =
+            outbox.flush(&mut Spares::default(), |_| Err(io::ErrorKind::BrokenPipe.into())).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+}

@@ -1,0 +1,81 @@
+//! Unmasking of client payloads (§5.3).
+
+/// Unmasks (or masks, it is the same) `payload` in place. `offset` is how many bytes of the frame's payload came before
+/// it.
+pub fn unmask(payload: &mut [u8], key: [u8; 4], offset: usize) {
+    let key = rotate(key, offset);
+    let [a, b, c, d] = key;
+    // Eight bytes at a time is the shape that the compiler turns into whole vectors by itself.
+    let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let (words, rest) = payload.as_chunks_mut::<8>();
+    for bytes in words {
+        *bytes = (u64::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(key.iter().cycle()) {
+        *byte ^= key;
+    }
+}
+
+/// The key as it applies `offset` bytes further on.
+pub(super) fn rotate(mut key: [u8; 4], offset: usize) -> [u8; 4] {
+    key.rotate_left(offset % 4);
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
+
+    fn unmask_byte_by_byte(payload: &mut [u8], key: [u8; 4], offset: usize) {
+        // §5.3: transformed-octet-i = original-octet-i XOR masking-key-octet-(i MOD 4)
+        for (i, byte) in payload.iter_mut().enumerate() {
+            *byte ^= key[(offset + i) % 4];
+        }
+    }
+
+    #[test]
+    fn it_does_what_byte_by_byte_does_at_every_alignment_length_and_offset() {
+        let bytes: Vec<u8> = (0..=255).chain(0..=255).collect();
+        for start in 0..16 {
+            for len in 0..150 {
+                for offset in 0..9 {
+                    let (mut fast, mut plain) = (bytes.clone(), bytes.clone());
+                    unmask(&mut fast[start..start + len], KEY, offset);
+                    unmask_byte_by_byte(&mut plain[start..start + len], KEY, offset);
+                    assert_eq!(fast, plain, "start {start}, length {len}, offset {offset}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_payload_may_be_unmasked_in_two_pieces_cut_anywhere() {
+        let masked: Vec<u8> = (0..100).collect();
+        let mut whole = masked.clone();
+        unmask(&mut whole, KEY, 0);
+        for cut in 0..=masked.len() {
+            let mut pieces = masked.clone();
+            let (first, second) = pieces.split_at_mut(cut);
+            unmask(first, KEY, 0);
+            unmask(second, KEY, cut);
+            assert_eq!(pieces, whole, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn the_example_of_the_rfc_says_hello() {
+        let mut payload = [0x7F, 0x9F, 0x4D, 0x51, 0x58]; // §5.7: a single-frame masked text message
+        unmask(&mut payload, KEY, 0);
+        assert_eq!(&payload, b"Hello");
+    }
+
+    #[test]
+    fn a_huge_offset_wraps_like_a_small_one() {
+        let mut payload = *b"abcdefghijk";
+        unmask(&mut payload, KEY, usize::MAX);
+        unmask(&mut payload, KEY, 3);
+        assert_eq!(&payload, b"abcdefghijk");
+    }
+}

@@ -1,0 +1,33 @@
+//! RFC 6455 as a sans-IO core: bytes and `now` in, events and bytes out. No socket, no clock, no JavaScript.
+//!
+//! | file | noun | RFC 6455 |
+//! |---|---|---|
+//! | `handshake` | the opening handshake: may this request become a WebSocket, and the 101 | §4.2 |
+//! | `frame` | opcodes, and the header of a frame the server sends | §5.2 |
+//! | `decoder` | the header of a frame the client sent, and what is wrong with it | §5.2 |
+//! | `mask` | unmasking of client payloads | §5.3 |
+//! | `receiver` | bytes of one client to messages, pings, pongs and the close | §5.4–5.6, §8.1 |
+//! | `close` | status codes, close frames, ready states | §5.5.1, §7.4 |
+//! | `error` | the one table of protocol errors: status code, string code, text | §7.1.7 |
+//! | `timers` | idle timeout and automatic pings | §5.5.2 |
+//!
+//! What a peer did wrong is a value, [`ProtocolError`], that ends this one connection; nothing here panics on bytes from the
+//! network. What a peer can make grow is bounded: a message by `maxPayloadLength` (from the header, before anything is
+//! allocated), its buffer by twice the bytes that arrived, a control frame by 125 bytes, a header by 14.
+#![forbid(unsafe_code)]
+
+pub mod close;
+mod decoder;
+pub mod error;
+pub mod frame;
+pub mod handshake;
+pub mod mask;
+pub mod receiver;
+pub mod timers;
+
+pub use close::ReadyState;
+pub use error::ProtocolError;
+pub use frame::Opcode;
+pub use handshake::{Accept, Refusal};
+pub use receiver::{Event, Limits, Payload, Receiver};
+pub use timers::{Expiry, Idle, IdlePolicy};
