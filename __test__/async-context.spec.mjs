@@ -7,7 +7,7 @@ import { calls } from './support/calls.mjs';
 import { cleanUp, MORE_THAN_A_SOCKET_TAKES, serveSockets } from './support/connect.mjs';
 import { ping, pong, RawClient, text } from './support/raw-client.mjs';
 import { connectTo, exchange, readResponse, request } from './support/raw-http.mjs';
-import { serve } from './support/target.mjs';
+import { notYetInBun, serve } from './support/target.mjs';
 
 afterEach(cleanUp);
 
@@ -144,7 +144,7 @@ describe('handlers run in the async context of serve()', () => {
 });
 
 describe('a store does not leak', () => {
-  test('from one message into the next of the same segment', async () => {
+  test('from one message into the next of the same segment', { skip: notYetInBun('process.nextTick before microtasks') }, async () => {
     const store = new AsyncLocalStorage();
     const seen = [];
     const server = serveSockets({

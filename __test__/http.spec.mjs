@@ -10,7 +10,7 @@ import { held } from './support/held.mjs';
 import { killPrograms, run } from './support/program.mjs';
 import { RawClient } from './support/raw-client.mjs';
 import { connectTo, exchange, isChunked, readChunk, readResponse, request } from './support/raw-http.mjs';
-import { isBunRuntime, notYet, serve } from './support/target.mjs';
+import { isBunRuntime, notYet, notYetInBun, serve } from './support/target.mjs';
 
 afterEach(cleanUp);
 afterEach(killPrograms);
@@ -461,7 +461,7 @@ describe('the body of a response', () => {
       'application/x-www-form-urlencoded;charset=utf-8',
     ],
   ]) {
-    test(`may be ${what}`, async () => {
+    test(`may be ${what}`, { skip: type === OCTETS && notYetInBun('the content type of bytes') }, async () => {
       const response = await answer(() => new Response(make()));
 
       assert.deepEqual(

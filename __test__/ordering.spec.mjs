@@ -5,6 +5,7 @@ import { afterEach, describe, test } from 'node:test';
 import { calls } from './support/calls.mjs';
 import { cleanUp, pair, serveSockets } from './support/connect.mjs';
 import { binary, close, continuation, handshake, ping, pong, RawClient, text } from './support/raw-client.mjs';
+import { notYetInBun } from './support/target.mjs';
 
 afterEach(cleanUp);
 
@@ -81,7 +82,9 @@ describe('one segment [TEXT a][PING][TEXT b][CLOSE]', () => {
 });
 
 describe('between two handlers of one segment', () => {
-  test('ticks and then microtasks of the first run before the second', async () => {
+  test('ticks and then microtasks of the first run before the second', {
+    skip: notYetInBun('process.nextTick before microtasks'),
+  }, async () => {
     const order = calls('a step');
     const { client } = await pair({
       message(_, message) {

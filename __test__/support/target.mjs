@@ -22,6 +22,9 @@ export const isBunRuntime = inBun;
 /** For `skip`: what the oracle shows and mantou refuses, so far, with an error that says so. False on the oracle. */
 export const notYet = (what) => !oracle && `not in mantou yet: ${what}`;
 
+/** For `skip`: what mantou in Bun does not do as Bun does. False on the other targets. */
+export const notYetInBun = (what) => !oracle && inBun && `not in mantou in Bun yet: ${what}`;
+
 /** The module under test, or its stand-in on the oracle. */
 export const mantou = oracle ? { serve: globalThis.Bun.serve } : require('../../index.js');
 

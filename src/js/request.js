@@ -74,8 +74,24 @@ class Exchange {
   }
 }
 
-/** Methods that the host's `Request` refuses to be made with. */
-const REFUSED_METHODS = new Set(['CONNECT', 'TRACE', 'TRACK']);
+/** Whether the host's `Request` can be made with a method; a peer can send any token, so only so many are remembered. */
+const acceptedMethods = /** @type {Map<string, boolean>} */ (new Map());
+const MAX_METHODS = 64;
+
+/** @param {string} method */
+function isAccepted(method) {
+  const known = acceptedMethods.get(method);
+  if (known !== undefined) return known;
+  let accepted = true;
+  try {
+    accepted = new globalThis.Request(PLACEHOLDER, { method }).method === method;
+  } catch {
+    accepted = false;
+  }
+  if (acceptedMethods.size < MAX_METHODS) acceptedMethods.set(method, accepted);
+  return accepted;
+}
+
 /** Stands in where there is no host to make an absolute URL of. */
 const PLACEHOLDER = 'http://localhost';
 
@@ -97,7 +113,7 @@ const IncomingRequest = class Request extends globalThis.Request {
    */
   constructor(exchange, method, target, fields, hasBody) {
     const { url, isAbsolute } = resolveTarget(target, fields, exchange.server.scheme);
-    const isRefused = REFUSED_METHODS.has(method.toUpperCase());
+    const isRefused = !isAccepted(method);
     super(isAbsolute ? url : PLACEHOLDER + url, {
       method: isRefused ? 'POST' : method,
       headers: fields,

@@ -35,7 +35,9 @@ function unsendable(response) {
       'Response body already used. A Response body can only be sent once; create a new Response for each request.',
     );
   }
-  if (response.body?.locked) return coded(Error, 'ERR_STREAM_CANNOT_PIPE', 'Stream already used, please create a new one');
+  // Bun forgets the type of a body that is looked at: it is not looked at where it is no stream.
+  if (!isBuffered(response) && response.body?.locked)
+    return coded(Error, 'ERR_STREAM_CANNOT_PIPE', 'Stream already used, please create a new one');
   if (response.status === 0) {
     return new Error('Cannot send a Response with status 0. Response.error() is for fetch() and cannot be sent to a client.');
   }
@@ -66,9 +68,40 @@ function sendResponse(exchange, response) {
   const { key } = exchange;
   exchange.isAnswered = true;
   const head = /** @type {const} */ ([key, response.status, response.statusText ?? '', joinFields(response.headers)]);
+  if (isBuffered(response)) {
+    sendBuffered(exchange, head, response);
+    return;
+  }
   const stream = response.body;
   if (stream === null || stream === undefined) native.respond(...head, null);
   else sendBody(exchange, head, stream);
+}
+
+/**
+ * Whether Bun's own `Response` holds its body as a whole: its type and length are known to Bun alone, which tells them only when it
+ * shows the response. Elsewhere, or if it ever shows it differently, the body is read as a stream.
+ * @param {any} response
+ */
+function isBuffered(response) {
+  const bun = /** @type {any} */ (globalThis).Bun;
+  return bun !== undefined && response instanceof Response && /\n {2}Blob \(/.test(bun.inspect(response));
+}
+
+/**
+ * Sends a body that is there as a whole.
+ * @param {import('./request.js').Exchange} exchange
+ * @param {readonly [number, number, string, string]} head
+ * @param {Response} response
+ */
+function sendBuffered(exchange, [key, status, phrase, fields], response) {
+  const native = engine();
+  response
+    .blob()
+    .then(async (blob) => {
+      const type = blob.type === '' || /(?:^|\n)content-type\n/i.test(fields) ? '' : `content-type\n${blob.type}\n`;
+      native.respond(key, status, phrase, fields + type, await blob.arrayBuffer());
+    })
+    .catch(() => native.failBody(exchange.key));
 }
 
 /**
