@@ -23,7 +23,7 @@ export function step(what, command, args) {
 
 /** Installs the npm packages when they are not there. */
 export function install() {
-  if (!existsSync(join(root, 'node_modules', '@napi-rs', 'cli'))) step('installing packages', 'npm', ['ci']);
+  if (!existsSync(join(root, 'node_modules', '@napi-rs', 'cli'))) step('installing packages', 'npm', ['install', '--no-save']);
 }
 
 /** Builds the addon in release mode, unless it is newer than every source. */
