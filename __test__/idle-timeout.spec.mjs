@@ -5,10 +5,12 @@ import { after, test } from 'node:test';
 import { differs } from './differences.mjs';
 import { calls } from './support/calls.mjs';
 import { cleanUp, MORE_THAN_A_SOCKET_TAKES, pair } from './support/connect.mjs';
+import { killPrograms, run } from './support/program.mjs';
 import { ping, pong, text } from './support/raw-client.mjs';
 import { notYet } from './support/target.mjs';
 
 after(cleanUp);
+after(killPrograms);
 
 const TIMED_OUT = [1006, 'WebSocket timed out from inactivity'];
 const exact = differs('exact-timers');
@@ -208,3 +210,27 @@ meanwhile('a reader that stalls times out, backlog or not', async () => {
   isAbout(seconds() - opened, T, 'close');
   assert.equal(ws.getBufferedAmount(), 0);
 });
+
+/** In a process of its own, whose setTimeout is early by more than clocks and rounding make it. */
+meanwhile(
+  'a timer of the host that fires before the time does not stop the clock',
+  async () => {
+    const program = run(`
+    const onTime = setTimeout;
+    globalThis.setTimeout = (callback, delay, ...args) => onTime(callback, Math.max(1, delay - 5), ...args);
+    const server = serve({
+      fetch: (req, own) => void own.upgrade(req),
+      websocket: { idleTimeout: ${T}, sendPings: false, close: (_, code) => print(code) },
+    });
+    const client = await RawClient.open({ port: server.port });
+    client.patience = ${PATIENCE_MS};
+    print(await client.ended());
+    process.exit(0);
+  `);
+
+    const { code, lines, stderr } = await program.exited();
+
+    assert.deepEqual({ code, lines: lines.sort(), stderr }, { code: 0, lines: ['1006', 'FIN'], stderr: '' });
+  },
+  !exact && "the clock of Bun.serve is not JavaScript's",
+);

@@ -69,10 +69,9 @@ fn settle(binding: &Rc<Binding>, _: Arguments) -> Result<Value> {
     binding.js.undefined()
 }
 
-/// `wake()`: asks for a turn.
+/// `wake()`: the timer of `setTimer` has fired.
 fn wake(binding: &Rc<Binding>, _: Arguments) -> Result<Value> {
-    use crate::server::engine::Host;
-    binding.host.wake();
+    binding.engine.timer_fired();
     binding.js.undefined()
 }
 

@@ -199,6 +199,13 @@ impl Engine {
         }
     }
 
+    /// The host's timer has fired. By the engine's clock that may be early (libuv counts from the time at which its loop began to turn),
+    /// so the next turn asks again for whatever is not due.
+    pub(crate) fn timer_fired(&self) {
+        self.armed.set(u64::MAX);
+        self.turn_soon();
+    }
+
     /// What a turn does except polling I/O and delivering: for JavaScript that sent or answered outside a turn.
     pub(crate) fn settle(&self) {
         self.settles_soon.set(false);
