@@ -6,5 +6,6 @@
 const { serve } = require('./src/js/server.js');
 const { ServerWebSocket } = require('./src/js/socket.js');
 
+// Spelled out like this so that Node and Bun see the names of an `import { serve } from 'mantou'` without running the file.
 module.exports = { serve, ServerWebSocket };
 module.exports.default = module.exports;

@@ -1,8 +1,11 @@
 // @ts-check
-// `npm start`: installs, builds and runs the chat.
+// `npm start`: installs what is missing, builds, and runs the chat. PORT and HOST say where it listens.
 
-import { build, install, step } from './steps.mjs';
+import { build, install, root } from './steps.mjs';
 
 install();
-build();
-step('starting the chat', process.execPath, ['examples/chat/server.mjs']);
+build({ ifNeeded: true });
+// In this process, so that Ctrl+C and a supervisor's signals reach the chat and nothing else.
+process.chdir(root);
+process.argv[1] = `${root}examples/chat/server.mjs`;
+await import('../examples/chat/server.mjs');

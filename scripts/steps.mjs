@@ -1,54 +1,91 @@
 // @ts-check
-// What `npm start` and `npm test` have in common: installing what is missing and building, with a word about each step.
+// The steps that `npm start`, `npm test` and `npm run build` share: installing what is missing and building, with a word about each.
+// Nothing here needs node_modules.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
 /**
- * Runs a command and ends the process when it fails.
+ * Runs a program in the root of the project, and ends this process when it fails.
  * @param {string} what
- * @param {string} command
+ * @param {string} program
  * @param {string[]} args
  */
-export function step(what, command, args) {
-  console.log(`> ${what}: ${command} ${args.join(' ')}`);
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
-  if (error) console.error(error.message);
-  if (status !== 0) process.exit(status ?? 1);
+export function step(what, program, args) {
+  console.log(`> ${what}`);
+  const { status, signal, error } = spawnSync(program, args, { cwd: root, stdio: 'inherit' });
+  if (status === 0) return;
+  console.error(`> ${what} failed: ${error?.message ?? (signal === null ? `exit code ${status}` : signal)}`);
+  process.exit(status ?? 1);
 }
 
-/** Installs the npm packages when they are not there. */
+/** Installs the npm packages when they are missing or older than the lock. */
 export function install() {
-  if (!existsSync(join(root, 'node_modules', '@napi-rs', 'cli'))) step('installing packages', 'npm', ['install', '--no-save']);
-}
-
-/** Builds the addon in release mode, unless it is newer than every source. */
-export function build() {
-  if (addonTime() > newest(['src', 'Cargo.toml', 'Cargo.lock', 'build.rs'])) {
-    console.log('> the addon is up to date');
-    return;
-  }
-  step('building the addon', 'npm', ['run', '--silent', 'build']);
-}
-
-function addonTime() {
-  const addons = readdirSync(root).filter((name) => /^mantou\..*\.node$/.test(name));
-  return existsSync(join(root, 'binding.js')) ? Math.max(0, ...addons.map((name) => statSync(join(root, name)).mtimeMs)) : 0;
+  const installed = join(root, 'node_modules/.package-lock.json');
+  if (time(installed) >= Math.max(time(join(root, 'package-lock.json')), time(join(root, 'package.json')))) return;
+  // Not `npm ci`: that refuses a lock without the platform packages that the registry in use does not have.
+  const [program, args] = npm(['install', '--no-save', '--no-audit', '--no-fund']);
+  step('installing the npm packages', program, args);
+  touch(installed);
 }
 
 /**
- * @param {string[]} paths
- * @returns {number}
+ * Builds the native binary in release mode, and binding.js, which loads it.
+ * @param {{ ifNeeded?: boolean }} [options] `ifNeeded`: not when they are newer than every source
  */
-function newest(paths) {
-  const times = paths.map((path) => {
-    const absolute = join(root, path);
-    const stat = statSync(absolute);
-    return stat.isDirectory() ? newest(readdirSync(absolute).map((name) => join(path, name))) : stat.mtimeMs;
-  });
-  return Math.max(0, ...times);
+export function build({ ifNeeded = false } = {}) {
+  const products = () =>
+    ['binding.js', ...readdirSync(root).filter((name) => /^mantou\..+\.node$/.test(name))].map((name) => join(root, name));
+  const isBuilt = products().length > 1 && Math.min(...products().map(time)) >= Math.max(...sources().map(time));
+  if (ifNeeded && isBuilt) return;
+  if (spawnSync('cargo', ['--version']).status !== 0) {
+    console.error(
+      '> cargo was not found. The native part of mantou is built with Rust (rustup installs it); Cargo.toml names the oldest version.',
+    );
+    process.exit(1);
+  }
+  step('building the native binary, which takes a minute or two from scratch', process.execPath, [
+    join(root, 'node_modules/@napi-rs/cli/dist/cli.js'),
+    ...['build', '--platform', '--release', '--js', 'binding.js', '--dts', 'target/binding.d.ts'],
+    ...['--', '--locked'],
+  ]);
+  for (const product of products()) touch(product);
+}
+
+/** Everything the binary and binding.js are made from. */
+function sources() {
+  const folder = join(root, 'src');
+  const rust = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.rs'));
+  return [
+    ...rust.map((name) => join(folder, name)),
+    ...['Cargo.toml', 'Cargo.lock', 'build.rs', 'package.json'].map((name) => join(root, name)),
+  ];
+}
+
+/**
+ * npm as a program and its arguments, without a shell: the one this process was started by, or the one on the path.
+ * @param {string[]} args
+ * @returns {[program: string, args: string[]]}
+ */
+export function npm(args) {
+  const cli = process.env.npm_execpath;
+  return cli?.endsWith('npm-cli.js') && existsSync(cli) ? [process.execPath, [cli, ...args]] : ['npm', args];
+}
+
+/**
+ * When a file was last changed, 0 when there is none.
+ * @param {string} path
+ */
+function time(path) {
+  return existsSync(path) ? statSync(path).mtimeMs : 0;
+}
+
+/** @param {string} path */
+function touch(path) {
+  const now = new Date();
+  if (existsSync(path)) utimesSync(path, now, now);
 }

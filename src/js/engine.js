@@ -3,7 +3,7 @@
 
 'use strict';
 
-const { createEngine } = require('../../binding.js');
+const { createEngine } = require('./binary.js');
 
 /**
  * What the native side calls. `sockets.js` and `requests.js` fill it in before the first server starts.

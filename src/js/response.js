@@ -60,7 +60,7 @@ function joinFields(headers) {
 
 /**
  * Sends a response.
- * @param {import('./request.js').Exchange} exchange
+ * @param {InstanceType<typeof import('./request.js').Exchange>} exchange
  * @param {any} response
  */
 function sendResponse(exchange, response) {
@@ -89,7 +89,7 @@ function isBuffered(response) {
 
 /**
  * Sends a body that is there as a whole.
- * @param {import('./request.js').Exchange} exchange
+ * @param {InstanceType<typeof import('./request.js').Exchange>} exchange
  * @param {readonly [number, number, string, string]} head
  * @param {Response} response
  */
@@ -106,7 +106,7 @@ function sendBuffered(exchange, [key, status, phrase, fields], response) {
 
 /**
  * Sends a text without a `Response`.
- * @param {import('./request.js').Exchange} exchange
+ * @param {InstanceType<typeof import('./request.js').Exchange>} exchange
  * @param {number} status
  * @param {string | null} type
  * @param {string | null} body
@@ -122,7 +122,7 @@ const HELD = 64 * 1024;
 /**
  * Sends a body. One that ends before the event loop turns gets a Content-Length, any other goes out piece by piece. The head waits
  * for the first piece: a stream that fails before it leaves the peer without any answer rather than with half of one.
- * @param {import('./request.js').Exchange} exchange
+ * @param {InstanceType<typeof import('./request.js').Exchange>} exchange
  * @param {readonly [number, number, string, string]} head
  * @param {ReadableStream} stream
  */

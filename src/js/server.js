@@ -524,7 +524,7 @@ function headerPairs(headers) {
 /**
  * Runs the fetch handler for a request and sends what it returns.
  * @param {ServerState} state
- * @param {Exchange} exchange
+ * @param {InstanceType<typeof Exchange>} exchange
  * @param {Request} request
  */
 function handle(state, exchange, request) {
@@ -548,7 +548,7 @@ function handle(state, exchange, request) {
 /**
  * The handler has returned `value`.
  * @param {ServerState} state
- * @param {Exchange} exchange
+ * @param {InstanceType<typeof Exchange>} exchange
  * @param {any} value
  * @param {boolean} isError an Error returned, not resolved: as good as thrown
  */
@@ -578,7 +578,7 @@ function describe(value) {
 /**
  * The handler has thrown `error`: the `error` handler answers.
  * @param {ServerState} state
- * @param {Exchange} exchange
+ * @param {InstanceType<typeof Exchange>} exchange
  * @param {unknown} error
  */
 function handleError(state, exchange, error) {
@@ -605,7 +605,7 @@ function handleError(state, exchange, error) {
 
 /**
  * @param {ServerState} state
- * @param {Exchange} exchange
+ * @param {InstanceType<typeof Exchange>} exchange
  * @param {unknown} value
  * @param {unknown} error
  */
@@ -624,7 +624,7 @@ function finishError(state, exchange, value, error) {
 /**
  * Nobody has an answer: prints the error and sends a 500.
  * @param {ServerState} state
- * @param {Exchange} exchange
+ * @param {InstanceType<typeof Exchange>} exchange
  * @param {unknown} error
  */
 function sendErrorPage(state, exchange, error) {

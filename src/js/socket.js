@@ -338,8 +338,7 @@ const methods = {
   },
 };
 
-const accessors = {
-  /** @this {any} */
+const accessors = /** @type {Record<string, any> & ThisType<any>} */ ({
   get binaryType() {
     keyOf(this);
     return this[kBinaryType];
@@ -348,7 +347,6 @@ const accessors = {
     keyOf(this);
     this[kBinaryType] = binaryTypeName(value);
   },
-  /** @this {any} */
   get data() {
     keyOf(this);
     return this[kData];
@@ -357,26 +355,22 @@ const accessors = {
     keyOf(this);
     this[kData] = value;
   },
-  /** @this {any} */
   get isPaused() {
     return native.isPaused(keyOf(this));
   },
-  /** @this {any} */
   get readyState() {
     keyOf(this);
     return this[kState];
   },
-  /** @this {any} */
   get remoteAddress() {
     const key = keyOf(this);
     this[kAddress] ??= native.remoteAddress(key);
     return this[kAddress];
   },
-  /** @this {any} */
   get subscriptions() {
     return native.subscriptions(keyOf(this));
   },
-};
+});
 
 Object.defineProperties(ServerWebSocket.prototype, {
   ...Object.getOwnPropertyDescriptors(methods),

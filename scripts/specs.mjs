@@ -1,0 +1,48 @@
+// @ts-check
+// Which specs run on which targets. A spec that is not in the table runs on all of them, beside others, within `LIMIT`.
+
+import { bunBinary } from '../__test__/support/bun.mjs';
+
+/**
+ * How to run a spec on a target: what the environment adds, and the program with its arguments. Bun is undefined where it is not installed.
+ * @typedef {{ name: string, program: string | undefined, args: string[], env: Record<string, string> }} Target
+ */
+
+const inNode = { program: process.execPath, args: ['--test-reporter=tap'] };
+/** Bun's own limit for a test is 5 s, `node:test` has none; the limits that are meant are those of the specs and of their files. */
+const inBun = { program: bunBinary(), args: ['test', '--timeout', '30000'] };
+
+/** @type {Target[]} */
+export const targets = [
+  { name: 'node', ...inNode, env: {} },
+  { name: 'watched', ...inNode, env: { MANTOU_DRIVER: 'watched' } },
+  { name: 'bun', ...inBun, env: {} },
+  { name: 'oracle', ...inBun, env: { MANTOU_TEST_TARGET: 'oracle' } },
+];
+
+/** Seconds that a file may take on a target: many times what it does take, so that only a hang reaches it. */
+const LIMIT = 120;
+
+/**
+ * `on`: only these targets. `alone`: nothing runs beside it, because it measures time or memory, or loads the machine. `limit`: seconds.
+ * @type {Record<string, { on?: string[], alone?: boolean, limit?: number }>}
+ */
+const table = {
+  chat: { on: ['node'], alone: true, limit: 600 }, // starts Chromium, and the chat on every host; may have to install the browser
+  'idle-timeout': { alone: true }, // real time, to 100 ms
+  loader: { on: ['node'] },
+  memory: { on: ['node'], alone: true, limit: 600 },
+  package: { on: ['node'], limit: 300 }, // installs a package, starts Node and Bun
+  runtimes: { on: ['node'], limit: 600 }, // starts every supported Node and Bun; downloads Nodes
+  stress: { on: ['node', 'watched', 'bun'], alone: true, limit: 600 },
+  workers: { on: ['node'], alone: true, limit: 600 },
+};
+
+/**
+ * The rules for a spec, by its name without `.spec.mjs`.
+ * @param {string} spec
+ */
+export function rulesOf(spec) {
+  const { on = targets.map((target) => target.name), alone = false, limit = LIMIT } = table[spec] ?? {};
+  return { on, alone, limit };
+}
