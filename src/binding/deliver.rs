@@ -1,7 +1,8 @@
-//! Events to JavaScript, one call each. What is owed to a peer is done here, at the event's place in the order.
+//! Events to JavaScript, in order: messages many to a call, everything else one by one. What is owed to a peer is done here, at the
+//! event's place in the order.
 //!
-//! In Node a call is made with `napi_make_callback`, which drains `process.nextTick` and microtasks after it. Bun has no such
-//! thing: there the drain is a function of its own, called after each event.
+//! `process.nextTick` and microtasks drain behind each handler: JavaScript does it with a function of the host (`runTicks`). Without such a
+//! function the way out of a callback scope does it, so there each event has a scope of its own.
 
 use std::ptr;
 use std::rc::Rc;
@@ -10,7 +11,7 @@ use napi::bindgen_prelude::Object;
 use napi::sys;
 
 use super::Binding;
-use super::value::{Js, Reference, Result, Value};
+use super::value::{CallbackScope, Failure, Js, Reference, Result, Value};
 use crate::http::exchange::Exchange;
 use crate::server::connection::Socket;
 use crate::server::event::{Content, Ending, Event};
@@ -21,19 +22,16 @@ pub(super) struct Callbacks {
     body: Reference,
     writable: Reference,
     ended: Reference,
-    message: Reference,
+    messages: Reference,
+    resume_messages: Reference,
     ping: Reference,
     pong: Reference,
     drain: Reference,
     close: Reference,
     stopped: Reference,
-    calling: Calling,
-}
-
-/// How a handler is called so that ticks and microtasks run behind it.
-enum Calling {
-    MakeCallback(sys::napi_async_context),
-    ThenDrain(Reference),
+    run_ticks: Option<Reference>,
+    /// Of the callback scopes; Bun has none and needs none.
+    async_context: Option<sys::napi_async_context>,
 }
 
 impl Callbacks {
@@ -44,55 +42,110 @@ impl Callbacks {
             body: function("body")?,
             writable: function("writable")?,
             ended: function("ended")?,
-            message: function("message")?,
+            messages: function("messages")?,
+            resume_messages: function("resumeMessages")?,
             ping: function("ping")?,
             pong: function("pong")?,
             drain: function("drain")?,
             close: function("close")?,
             stopped: function("stopped")?,
-            calling: if is_bun {
-                Calling::ThenDrain(function("drainMicrotasks")?)
-            } else {
-                Calling::MakeCallback(async_context(js)?)
-            },
+            run_ticks: function("runTicks").ok(),
+            async_context: if is_bun { None } else { Some(js.async_context()?) },
         })
     }
 }
 
-fn async_context(js: Js) -> napi::Result<sys::napi_async_context> {
-    let name = js.latin1(b"mantou")?;
-    let mut context = ptr::null_mut();
-    // SAFETY: the name lives in the current scope; without a resource N-API makes one. The context lives as long as the
-    // environment.
-    let status = unsafe { sys::napi_async_init(js.0, ptr::null_mut(), name, &mut context) };
-    if status == sys::Status::napi_ok {
-        Ok(context)
-    } else {
-        Err(napi::Error::from_reason("napi_async_init failed"))
+/// The sockets of the messages of one call, by their numbers: memory that JavaScript reads too (`receivers` in `engine.js`).
+pub(super) struct Receivers {
+    numbers: *mut f64,
+    count: usize,
+    /// Keeps the memory.
+    _array: Reference,
+}
+
+impl Receivers {
+    pub(super) fn new(js: Js, array: &Object<'_>) -> napi::Result<Self> {
+        let (numbers, count) = js.float64_array(array)?;
+        Ok(Self { numbers, count, _array: Reference::new(js, array)? })
+    }
+
+    fn set(&self, index: usize, number: f64) {
+        assert!(index < self.count);
+        // SAFETY: the array has `count` elements and is never detached; JavaScript does not run now.
+        unsafe { self.numbers.add(index).write(number) };
     }
 }
 
+/// As many as `receivers` has places.
+const MESSAGES_PER_CALL: usize = 64;
+
 impl Binding {
-    /// Gives one event to JavaScript.
-    pub(super) fn deliver(&self, event: Event) {
-        if self.is_over.get() {
-            return;
+    /// Gives all events to JavaScript.
+    pub(super) fn deliver_all(&self) {
+        let mut callback_scope = self.callback_scope();
+        while self.deliver_next() {
+            if self.callbacks.run_ticks.is_none() {
+                drop(callback_scope.take());
+                callback_scope = self.callback_scope();
+            }
         }
-        let _scope = self.js.scope();
-        // A failure here is an exception, reported already, or an environment that is going away.
-        let _ = self.try_deliver(event);
     }
 
-    fn try_deliver(&self, event: Event) -> Result<()> {
+    fn callback_scope(&self) -> Option<CallbackScope> {
+        self.callbacks.async_context.map(|context| self.js.callback_scope(context))
+    }
+
+    /// Gives the next messages or the next other event to JavaScript. Returns false when there is none, or nobody to give it to.
+    fn deliver_next(&self) -> bool {
+        if self.is_over.get() {
+            // The contents go with the queue.
+            while self.engine.events.borrow_mut().pop().is_some() {}
+            return false;
+        }
+        let _scope = self.js.scope();
+        let mut data = [ptr::null_mut(); MESSAGES_PER_CALL];
+        // A failure here is an exception, reported already, or an environment that is going away.
+        match self.take_messages(&mut data) {
+            Ok(0) => {}
+            Ok(count) => {
+                self.deliver_messages(&data[..count]);
+                return true;
+            }
+            Err(_) => return true,
+        }
+        let event = self.engine.events.borrow_mut().pop();
+        let Some(event) = event else { return false };
+        let _ = self.deliver(event);
+        true
+    }
+
+    /// Makes JavaScript values of the messages at the head of the queue. Returns how many there are.
+    fn take_messages(&self, data: &mut [Value; MESSAGES_PER_CALL]) -> Result<usize> {
+        let limit = if self.callbacks.run_ticks.is_some() { data.len() } else { 1 };
+        let mut queue = self.engine.events.borrow_mut();
+        let mut count = 0;
+        while count < limit
+            && let Some((socket, is_text, content)) = queue.pop_message()
+        {
+            let bytes = queue.bytes(&content);
+            data[count] = if is_text { self.js.string(bytes)? } else { self.js.array_buffer(bytes)? };
+            self.receivers.set(count, socket.key.as_f64());
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn deliver_messages(&self, data: &[Value]) {
+        let mut outcome = self.js.call(&self.callbacks.messages, data);
+        while outcome.is_err() && self.report() {
+            outcome = self.js.call(&self.callbacks.resume_messages, &[]);
+        }
+    }
+
+    fn deliver(&self, event: Event) -> Result<()> {
         let js = self.js;
         match event {
-            Event::Message { socket, is_text, content } => {
-                if !socket.is_open() {
-                    return Ok(());
-                }
-                let data = if is_text { self.text(&content)? } else { self.bytes(&content)? };
-                self.call(&self.callbacks.message, &[self.index(&socket)?, data])
-            }
+            Event::Message { .. } => unreachable!("taken by `take_messages`"),
             Event::Ping { socket, content } => {
                 if !socket.is_open() {
                     return Ok(());
@@ -190,54 +243,30 @@ impl Binding {
         self.js.integer(socket.key.index() as i32)
     }
 
-    fn text(&self, content: &Content) -> Result<Value> {
-        self.js.string(self.engine.queue().bytes(content))
-    }
-
     fn bytes(&self, content: &Content) -> Result<Value> {
         self.js.array_buffer(self.engine.queue().bytes(content))
     }
 
-    /// Calls a handler; what it throws is an uncaught exception.
+    /// Calls a handler, then the ticks; what they throw is an uncaught exception.
     fn call(&self, function: &Reference, arguments: &[Value]) -> Result<()> {
-        let js = self.js;
-        let status = match &self.callbacks.calling {
-            Calling::MakeCallback(context) => {
-                let function = js.resolve(function)?;
-                let mut global = ptr::null_mut();
-                let mut result = ptr::null_mut();
-                // SAFETY: all values live in the current scope, the context as long as the environment.
-                unsafe {
-                    sys::napi_get_global(js.0, &mut global);
-                    sys::napi_make_callback(
-                        js.0,
-                        *context,
-                        global,
-                        function,
-                        arguments.len(),
-                        arguments.as_ptr(),
-                        &mut result,
-                    )
-                }
+        if self.js.call(function, arguments).is_err() && !self.report() {
+            return Err(Failure::Pending);
+        }
+        while let Some(run_ticks) = &self.callbacks.run_ticks
+            && self.js.call(run_ticks, &[]).is_err()
+        {
+            if !self.report() {
+                return Err(Failure::Pending);
             }
-            Calling::ThenDrain(drain) => {
-                let called = js.call(function, arguments);
-                if called.is_err() && !js.report_exception() {
-                    self.is_over.set(true);
-                    return Ok(());
-                }
-                if js.call(drain, &[]).is_ok() {
-                    sys::Status::napi_ok
-                } else {
-                    sys::Status::napi_generic_failure
-                }
-            }
-        };
-        if status != sys::Status::napi_ok && !js.report_exception() {
-            // The thread was told to stop in the middle of a handler: no more JavaScript.
-            self.is_over.set(true);
         }
         Ok(())
+    }
+
+    /// Reports what was thrown as an uncaught exception. Returns false when the thread was told to stop: no more JavaScript.
+    fn report(&self) -> bool {
+        let goes_on = self.js.report_exception();
+        self.is_over.set(!goes_on);
+        goes_on
     }
 }
 

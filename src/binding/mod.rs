@@ -25,7 +25,7 @@ use napi::{Env, sys};
 use napi_derive::napi;
 
 use self::call::Entry;
-use self::deliver::Callbacks;
+use self::deliver::{Callbacks, Receivers};
 use self::host::HostHandle;
 use self::value::Js;
 use crate::server::driver::{self, Driver};
@@ -36,6 +36,7 @@ struct Binding {
     js: Js,
     engine: Rc<Engine>,
     callbacks: Callbacks,
+    receivers: Receivers,
     host: Rc<HostHandle>,
     /// Strings from JavaScript pass through here on their way into frames.
     text: RefCell<Vec<u8>>,
@@ -45,13 +46,14 @@ struct Binding {
 
 /// Creates the engine of this environment and returns the functions that drive it. Called once, by `src/js/engine.js`.
 ///
-/// `callbacks` holds the functions named in `deliver::Callbacks` and `host::HostHandle`; `is_bun` tells which runtime this is,
-/// `watched` asks for the watcher thread where polling would be possible.
+/// `callbacks` holds the functions named in `deliver::Callbacks` and `host::HostHandle`; `receivers` is where the sockets of messages are
+/// written; `is_bun` tells which runtime this is, `watched` asks for the watcher thread where polling would be possible.
 #[napi]
 #[allow(unreachable_pub, reason = "the attribute exports it")]
 pub fn create_engine<'env>(
     env: Env,
     callbacks: Object<'env>,
+    receivers: Object<'env>,
     is_bun: bool,
     watched: bool,
 ) -> napi::Result<Object<'env>> {
@@ -70,6 +72,7 @@ pub fn create_engine<'env>(
         js,
         engine: Engine::new(driver, Box::new(Rc::clone(&host))),
         callbacks: Callbacks::new(js, &callbacks, is_bun)?,
+        receivers: Receivers::new(js, &receivers)?,
         host,
         text: RefCell::new(Vec::with_capacity(value::TEXT_CAPACITY)),
         is_over: Cell::new(false),
@@ -126,6 +129,6 @@ impl Binding {
             return;
         }
         let _scope = self.js.scope();
-        self.engine.turn(&mut |event| self.deliver(event));
+        self.engine.turn(&|| self.deliver_all());
     }
 }

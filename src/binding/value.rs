@@ -291,6 +291,45 @@ impl Js {
         Scope { js: self, scope }
     }
 
+    /// The context in which the host calls into JavaScript from the event loop; it lives as long as the environment.
+    pub(super) fn async_context(self) -> napi::Result<sys::napi_async_context> {
+        let name = self.latin1(b"mantou")?;
+        let mut context = ptr::null_mut();
+        // SAFETY: the name lives in the current scope; without a resource N-API makes one.
+        check(unsafe { sys::napi_async_init(self.0, ptr::null_mut(), name, &mut context) })?;
+        Ok(context)
+    }
+
+    /// Opens the scope of a callback from the event loop; when it is dropped, ticks and microtasks run.
+    pub(super) fn callback_scope(self, context: sys::napi_async_context) -> CallbackScope {
+        let mut scope = ptr::null_mut();
+        // SAFETY: the context is one of `async_context`; the resource is of no use to N-API. A failure leaves null, which `drop` does not close.
+        unsafe { sys::napi_open_callback_scope(self.0, ptr::null_mut(), context, &mut scope) };
+        CallbackScope { js: self, scope }
+    }
+
+    /// Address and length of a `Float64Array`.
+    pub(super) fn float64_array(self, array: &Object<'_>) -> napi::Result<(*mut f64, usize)> {
+        let (mut kind, mut length, mut data) = (0, 0, ptr::null_mut());
+        // SAFETY: the array lives in the current scope, out pointers are valid or null.
+        check(unsafe {
+            sys::napi_get_typedarray_info(
+                self.0,
+                array.raw(),
+                &mut kind,
+                &mut length,
+                &mut data,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        })?;
+        if kind == sys::TypedarrayType::float64_array {
+            Ok((data.cast(), length))
+        } else {
+            Err(napi::Error::from_reason("not a Float64Array"))
+        }
+    }
+
     /// Calls `function` as plain JavaScript.
     pub(super) fn call(self, function: &Reference, arguments: &[Value]) -> Result<Value> {
         let (this, function) = (self.undefined()?, self.resolve(function)?);
@@ -365,10 +404,29 @@ impl Drop for Scope {
     }
 }
 
+/// See [`Js::callback_scope`].
+pub(super) struct CallbackScope {
+    js: Js,
+    scope: sys::napi_callback_scope,
+}
+
+impl Drop for CallbackScope {
+    fn drop(&mut self) {
+        if !self.scope.is_null() {
+            // SAFETY: as in `Scope`.
+            unsafe { sys::napi_close_callback_scope(self.js.0, self.scope) };
+        }
+    }
+}
+
 /// A value that lives as long as the environment.
 pub(super) struct Reference(sys::napi_ref);
 
 impl Reference {
+    pub(super) fn new(js: Js, object: &Object<'_>) -> napi::Result<Self> {
+        Ok(Self::to(js, object.raw())?)
+    }
+
     /// The function `name` of `object`.
     pub(super) fn function_of(js: Js, object: &Object<'_>, name: &str) -> napi::Result<Self> {
         let name = CString::new(name).map_err(|_| napi::Error::from_reason("a name holds no NUL"))?;
@@ -378,8 +436,12 @@ impl Reference {
         if js.type_of(value)? != sys::ValueType::napi_function {
             return Err(napi::Error::from_reason(format!("{name:?} is not a function")));
         }
+        Ok(Self::to(js, value)?)
+    }
+
+    fn to(js: Js, value: Value) -> Result<Self> {
         let mut reference = ptr::null_mut();
-        // SAFETY: the value was just read in the current scope.
+        // SAFETY: the value lives in the current scope.
         check(unsafe { sys::napi_create_reference(js.0, value, 1, &mut reference) })?;
         Ok(Self(reference))
     }

@@ -133,7 +133,8 @@ async fn serve(connection: Rc<Connection>) {
             // JavaScript lets go of the exchange when its handler returns.
             connection.exchange.take();
             connection.leave();
-            engine.spawn(run(socket, early.into(), skip));
+            // A copy: hyper's buffer is far bigger than what is in it.
+            engine.spawn(run(socket, early.to_vec(), skip));
         }
         Fate::Cut => {
             drop(http);

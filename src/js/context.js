@@ -5,25 +5,19 @@
 
 const { AsyncResource } = require('node:async_hooks');
 
-const { runInAsyncScope } = AsyncResource.prototype;
-
 /** Before Node 24, AsyncLocalStorage keeps its stores on the resource that runs. */
 const keepsStoresOnResource = process.versions.bun === undefined && Number.parseInt(process.versions.node, 10) < 24;
 
+/** The async context of now, for calls to come. */
+const captureContext = () => new AsyncResource('mantou');
+
 /**
- * Captures the current async context. The function returned calls another in it:
- * `enter(handler, thisArg, ...args)`.
+ * What one call runs in: `scopeOf(context).runInAsyncScope(handler, thisArg, ...args)`.
  *
  * `enterWith()` in one handler must not reach the next: where stores are kept on the resource, each call gets one of its own that
  * inherits from the captured one.
- * @returns {(handler: Function, thisArg: unknown, ...args: unknown[]) => any}
+ * @type {(context: AsyncResource) => AsyncResource}
  */
-function captureContext() {
-  const captured = new AsyncResource('mantou');
-  if (!keepsStoresOnResource) {
-    return (handler, thisArg, ...args) => captured.runInAsyncScope(/** @type {any} */ (handler), thisArg, ...args);
-  }
-  return (handler, thisArg, ...args) => runInAsyncScope.call(Object.create(captured), /** @type {any} */ (handler), thisArg, ...args);
-}
+const scopeOf = keepsStoresOnResource ? (context) => Object.create(context) : (context) => context;
 
-module.exports = { captureContext };
+module.exports = { captureContext, scopeOf };

@@ -6,10 +6,22 @@
 const { createEngine } = require('./binary.js');
 
 /**
- * What the native side calls. `sockets.js` and `requests.js` fill it in before the first server starts.
+ * What the native side calls. `socket.js`, `request.js` and `server.js` fill it in before the first server starts.
  * @type {Record<string, (...args: any[]) => void>}
  */
 const events = {};
+
+/** How many messages come to JavaScript in one call, and the sockets they are for, by their native numbers: the native side writes them. */
+const receivers = new Float64Array(64);
+
+const isBun = process.versions.bun !== undefined;
+
+/**
+ * Runs what is due between two handlers: ticks, then microtasks. Node does it for its timers with this function, which has no public name;
+ * without it (undefined) the native side has to leave JavaScript after each handler, which is slower. In Bun, microtasks go first.
+ * @type {(() => void) | undefined}
+ */
+const runTicks = isBun ? require('bun:jsc').drainMicrotasks : /** @type {any} */ (process)._tickCallback;
 
 /** @type {any} */
 let native;
@@ -19,20 +31,18 @@ let timer;
 /** Starts the engine, once. Returns the native functions (`src/binding/functions.rs`). */
 function engine() {
   if (native !== undefined) return native;
-  const isBun = process.versions.bun !== undefined;
   const callbacks = {
     ...events,
+    runTicks: runTicks ?? null,
     settleSoon: () => queueMicrotask(native.settle),
     setTimer: (/** @type {number} */ milliseconds) => {
       clearTimeout(timer);
       timer = setTimeout(native.wake, milliseconds);
       timer.unref();
     },
-    // Bun drains nothing between two calls from native code; this does. Bun alone has the module.
-    drainMicrotasks: isBun ? require('bun:jsc').drainMicrotasks : undefined,
   };
-  native = createEngine(callbacks, isBun, process.env.MANTOU_DRIVER === 'watched');
+  native = createEngine(callbacks, receivers, isBun, process.env.MANTOU_DRIVER === 'watched');
   return native;
 }
 
-module.exports = { engine, events };
+module.exports = { engine, events, receivers, runTicks };

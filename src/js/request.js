@@ -5,7 +5,7 @@
 
 const { engine, events } = require('./engine.js');
 const { connectionClosed } = require('./errors.js');
-const { abortWithSocket } = require('./socket.js');
+const { Socket } = require('./socket.js');
 
 /** Exchanges that wait for an event, by their native number. */
 const waiting = /** @type {Map<number, Exchange>} */ (new Map());
@@ -47,7 +47,7 @@ class Exchange {
   get signal() {
     if (this.controller === undefined) {
       this.controller = new AbortController();
-      if (this.socket !== undefined) abortWithSocket(this.socket, this.controller);
+      if (this.socket !== undefined) Socket.abortWith(this.socket, this.controller);
       else this.watch();
       // The client had left before anybody asked.
       if (this.isOver && !this.isAnswered) this.controller.abort(connectionClosed());
@@ -59,7 +59,7 @@ class Exchange {
   upgradeTo(/** @type {any} */ socket) {
     this.socket = socket;
     waiting.delete(this.key);
-    if (this.controller !== undefined) abortWithSocket(socket, this.controller);
+    if (this.controller !== undefined) Socket.abortWith(socket, this.controller);
   }
 
   /** The client is gone, or the server was told to cut. */

@@ -5,13 +5,13 @@
 
 const { isPromise } = require('node:util/types');
 
-const { captureContext } = require('./context.js');
+const { captureContext, scopeOf } = require('./context.js');
 const { engine, events } = require('./engine.js');
 const { coded, invalidArgument, invalidThis, missingArguments, toText } = require('./errors.js');
 const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseListen, parseWebSocket } = require('./options.js');
 const { Exchange, IncomingRequest, exchangeOf, splitFields, watchedOf } = require('./request.js');
 const { isResponse, sendResponse, sendText, unsendable } = require('./response.js');
-const { createSocket, runOpen, shutDown, socketsOf } = require('./socket.js');
+const { Socket, createSocket } = require('./socket.js');
 
 const kState = Symbol('server');
 
@@ -29,8 +29,8 @@ const servers = /** @type {Map<number, ServerState>} */ (new Map());
  */
 function inContext(handler) {
   if (handler === undefined) return undefined;
-  const enter = captureContext();
-  return (thisArg, ...args) => enter(handler, thisArg, ...args);
+  const context = captureContext();
+  return (thisArg, ...args) => scopeOf(context).runInAsyncScope(/** @type {any} */ (handler), thisArg, ...args);
 }
 
 /** What a server is, behind its object. */
@@ -41,7 +41,7 @@ class ServerState {
   fetch;
   /** @type {Handler | undefined} */
   error;
-  /** WebSocket handlers and how they are called; undefined without WebSockets. @type {Record<string, Function | undefined> | undefined} */
+  /** WebSocket handlers and the async context they run in; undefined without WebSockets. @type {Record<string, any> | undefined} */
   handlers;
   /** @type {{ address: string, family: string, port: number } | string | null} */
   address = null;
@@ -71,7 +71,7 @@ class ServerState {
 
   /** @param {NonNullable<ReturnType<typeof parseWebSocket>>} websocket */
   configure({ handlers, limits }) {
-    this.handlers = { ...handlers, enter: captureContext() };
+    this.handlers = { ...handlers, context: captureContext() };
     engine().configure(
       this.key,
       limits.maxPayloadLength,
@@ -355,7 +355,7 @@ const serverClass = (className) =>
       if (key === undefined) return false;
       const ws = createSocket(key, state, data);
       exchange.upgradeTo(ws);
-      runOpen(ws);
+      Socket.runOpen(ws);
       return true;
     }
 
@@ -405,7 +405,7 @@ function stopServer(state, isForced) {
   if (state.port !== undefined) state.port = 0;
   if (!state.hasShownAddress) state.address = null;
   if (isForced) {
-    for (const ws of socketsOf(state)) shutDown(ws);
+    for (const ws of Socket.ofServer(state)) Socket.shutDown(ws);
     for (const exchange of watchedOf(state)) exchange.abort();
   }
   if (!servers.has(state.key)) state.hasStopped();

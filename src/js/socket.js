@@ -3,18 +3,10 @@
 
 'use strict';
 
-const { engine, events } = require('./engine.js');
+const { scopeOf } = require('./context.js');
+const { engine, events, receivers, runTicks } = require('./engine.js');
 const { coded, connectionClosed, invalidArgument, invalidThis, missingArguments, received, toText } = require('./errors.js');
 const { binary, binaryTypeName, checkCompress, control, message, receivedAs, text, topicName } = require('./payload.js');
-
-// Symbol-keyed properties rather than private fields: they can be read through a Proxy, so methods work there too.
-const kKey = Symbol('key');
-const kServer = Symbol('server');
-const kState = Symbol('readyState');
-const kData = Symbol('data');
-const kBinaryType = Symbol('binaryType');
-const kAddress = Symbol('remoteAddress');
-const kAbort = Symbol('abort');
 
 const OPEN = 1;
 const CLOSED = 3;
@@ -22,8 +14,11 @@ const CLOSED = 3;
 const NO_KEY = -1;
 
 /** Open sockets by their place: the low bits of the native number. */
-const sockets = /** @type {any[]} */ ([]);
+const sockets = /** @type {(Socket | undefined)[]} */ ([]);
 const PLACE = 2 ** 22 - 1;
+
+/** Every socket refers to itself by it: what is read through a Proxy of a socket is the socket. */
+const kSelf = Symbol('socket');
 
 /** @type {any} */
 let native;
@@ -34,99 +29,372 @@ function ServerWebSocket() {
   throw coded(TypeError, 'ERR_ILLEGAL_CONSTRUCTOR', "ServerWebSocket constructor cannot be invoked without 'new'");
 }
 
-const hidden = (/** @type {unknown} */ value) => ({
-  value,
-  writable: true,
-  enumerable: false,
-  configurable: false,
+/** @typedef {(data: unknown, method: string) => string | ArrayBuffer | ArrayBufferView} Convert */
+
+class Socket {
+  /** Of the native socket; `NO_KEY` once that is gone. */
+  #key;
+  /** The state of its server (`server.js`). @type {any} */
+  #server;
+  #state = OPEN;
+  /** @type {unknown} */
+  #data;
+  #binaryType = 'nodebuffer';
+  /** @type {string | undefined} */
+  #address;
+  /** The signal of the request it was. @type {AbortController | undefined} */
+  #abort;
+
+  /**
+   * @param {number} key
+   * @param {any} server
+   * @param {unknown} data
+   */
+  constructor(key, server, data) {
+    this.#key = key;
+    this.#server = server;
+    this.#data = data;
+    Object.defineProperty(this, kSelf, { value: this });
+    sockets[key & PLACE] = this;
+    server.pendingWebSockets++;
+  }
+
+  /**
+   * The socket that `self` is, or is a Proxy of.
+   * @param {any} self
+   * @returns {Socket}
+   */
+  static #of(self) {
+    if (Socket.#is(self)) return self;
+    // What only inherits from a socket is none.
+    if (typeof self === 'object' && self !== null && Object.hasOwn(self, kSelf)) return self[kSelf];
+    throw invalidThis('ServerWebSocket', self);
+  }
+
+  /** @param {any} self */
+  static #is(self) {
+    return typeof self === 'object' && self !== null && #key in self;
+  }
+
+  /**
+   * The open sockets of a server.
+   * @param {any} server
+   */
+  static ofServer(server) {
+    return sockets.flatMap((ws) => (ws !== undefined && ws.#server === server && ws.#state === OPEN ? [ws] : []));
+  }
+
+  /** Runs `open`. A handler that throws drops the socket without a Close frame. */
+  static runOpen(/** @type {Socket} */ ws) {
+    const { open, context } = ws.#server.handlers;
+    if (open === undefined) return;
+    try {
+      scopeOf(context).runInAsyncScope(open, undefined, ws);
+    } catch (error) {
+      ws.#end(native.terminate, 1006, '');
+      reportUncaught(() => ws.#report(error));
+    }
+  }
+
+  /** Ends a socket of a server that is being cut off. */
+  static shutDown(/** @type {Socket} */ ws) {
+    ws.#end(native.shutDown, 1001, 'Server closed');
+  }
+
+  /**
+   * Aborts `controller` when the socket closes.
+   * @param {Socket} ws
+   * @param {AbortController} controller
+   */
+  static abortWith(ws, controller) {
+    if (ws.#state === OPEN) ws.#abort = controller;
+    else controller.abort(connectionClosed());
+  }
+
+  /**
+   * Delivers a message to the socket of this number, unless it has closed meanwhile.
+   * @param {number} key
+   * @param {string | ArrayBuffer} data
+   */
+  static receive(key, data) {
+    const ws = sockets[key & PLACE];
+    if (ws === undefined || ws.#key !== key) return;
+    const { message, context } = ws.#server.handlers;
+    if (message === undefined) return;
+    try {
+      scopeOf(context).runInAsyncScope(message, undefined, ws, typeof data === 'string' ? data : receivedAs(data, ws.#binaryType));
+    } catch (error) {
+      ws.#report(error);
+    }
+  }
+
+  /**
+   * Delivers a ping or pong.
+   * @param {Socket} ws
+   * @param {'ping' | 'pong'} name
+   * @param {ArrayBuffer} data
+   */
+  static receiveControl(ws, name, data) {
+    ws.#call(name, receivedAs(data, ws.#binaryType));
+  }
+
+  static drained(/** @type {Socket} */ ws) {
+    ws.#call('drain');
+  }
+
+  /**
+   * The native socket is closed: runs the `close` handler and lets go of it.
+   * @param {Socket} ws
+   * @param {number} code
+   * @param {string} reason
+   */
+  static ended(ws, code, reason) {
+    ws.#state = CLOSED;
+    const key = ws.#key;
+    ws.#address ??= native.remoteAddress(key);
+    try {
+      ws.#abort?.abort(connectionClosed());
+      ws.#call('close', code, reason);
+    } finally {
+      ws.#key = NO_KEY;
+      ws.#abort = undefined;
+      sockets[key & PLACE] = undefined;
+      ws.#server.pendingWebSockets--;
+      native.release(key);
+    }
+  }
+
+  /**
+   * Calls a handler in the async context it was given in. What it throws goes to the `error` handler, or is uncaught.
+   * @param {string} name
+   * @param {unknown[]} args
+   */
+  #call(name, ...args) {
+    const { [name]: handler, context } = this.#server.handlers;
+    if (handler === undefined) return;
+    try {
+      scopeOf(context).runInAsyncScope(handler, undefined, this, ...args);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  /** @param {unknown} thrown */
+  #report(thrown) {
+    const { error, context } = this.#server.handlers;
+    if (error === undefined) throw thrown;
+    scopeOf(context).runInAsyncScope(error, undefined, thrown, this);
+  }
+
+  /**
+   * Ends a socket that JavaScript closes: the native side first, then the `close` handler, synchronously.
+   * @param {(key: number, code: number, reason: string) => boolean} endNative
+   * @param {number} code
+   * @param {string} reason
+   */
+  #end(endNative, code, reason) {
+    if (this.#state !== OPEN) return;
+    this.#address ??= native.remoteAddress(this.#key);
+    if (endNative(this.#key, code, reason)) reportUncaught(() => Socket.ended(this, code, reason));
+  }
+
+  /**
+   * The common part of `send`, `sendText` and `sendBinary`.
+   * @param {unknown} self
+   * @param {string} method
+   * @param {ArrayLike<unknown>} args
+   * @param {Convert} convert
+   */
+  static #send(self, method, args, convert) {
+    const ws = Socket.#of(self);
+    if (ws.#state !== OPEN) return 0;
+    needArgument(method, args.length);
+    checkCompress(args[1], method);
+    const data = convert(args[0], method);
+    return typeof data === 'string' ? native.sendText(ws.#key, data) : native.sendBinary(ws.#key, data);
+  }
+
+  /**
+   * The common part of `publish`, `publishText` and `publishBinary`. A closed socket still publishes, to others.
+   * @param {unknown} self
+   * @param {string} method
+   * @param {ArrayLike<unknown>} args
+   * @param {Convert} convert
+   */
+  static #publish(self, method, args, convert) {
+    const ws = Socket.#of(self);
+    needArgument(method, args.length);
+    // As in Bun, `publishText` alone takes a topic that nobody can subscribe to.
+    const topic = method === 'publishText' && args[0] === '' ? '' : topicName(args[0], method);
+    checkCompress(args[2], method);
+    const data = convert(args[1], method);
+    const { key } = ws.#server;
+    return typeof data === 'string' ? native.publishText(key, topic, data, ws.#key) : native.publishBinary(key, topic, data, ws.#key);
+  }
+
+  /**
+   * The common part of `subscribe`, `unsubscribe` and `isSubscribed`.
+   * @param {unknown} self
+   * @param {'subscribe' | 'unsubscribe' | 'isSubscribed'} method
+   * @param {ArrayLike<unknown>} args
+   * @returns {boolean}
+   */
+  static #withTopic(self, method, args) {
+    const ws = Socket.#of(self);
+    if (ws.#state !== OPEN) return false;
+    needArgument(method, args.length);
+    return native[method](ws.#key, topicName(args[0], method));
+  }
+
+  send(/** @type {unknown} */ data, /** @type {unknown} */ compress) {
+    // The short way of what nearly every call is.
+    if (typeof data === 'string' && compress === undefined && Socket.#is(this)) return native.sendText(this.#key, data);
+    return Socket.#send(this, 'send', arguments, message);
+  }
+
+  // biome-ignore lint/correctness/noUnusedFunctionParameters: the parameters make the function's length
+  sendText(/** @type {unknown} */ data, /** @type {unknown} */ compress) {
+    return Socket.#send(this, 'sendText', arguments, text);
+  }
+
+  // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
+  sendBinary(/** @type {unknown} */ data, /** @type {unknown} */ compress) {
+    return Socket.#send(this, 'sendBinary', arguments, binary);
+  }
+
+  // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
+  publish(/** @type {unknown} */ topic, /** @type {unknown} */ data, /** @type {unknown} */ compress) {
+    return Socket.#publish(this, 'publish', arguments, message);
+  }
+
+  // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
+  publishText(/** @type {unknown} */ topic, /** @type {unknown} */ data) {
+    return Socket.#publish(this, 'publishText', arguments, text);
+  }
+
+  // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
+  publishBinary(/** @type {unknown} */ topic, /** @type {unknown} */ data) {
+    return Socket.#publish(this, 'publishBinary', arguments, binary);
+  }
+
+  ping(/** @type {unknown} */ data) {
+    const ws = Socket.#of(this);
+    return ws.#state === OPEN ? native.ping(ws.#key, control(data, 'ping')) : 0;
+  }
+
+  pong(/** @type {unknown} */ data) {
+    const ws = Socket.#of(this);
+    return ws.#state === OPEN ? native.pong(ws.#key, control(data, 'pong')) : 0;
+  }
+
+  // Three, as Bun's: the third means nothing.
+  // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
+  close(/** @type {unknown} */ code, /** @type {unknown} */ reason, /** @type {unknown} */ unused) {
+    const ws = Socket.#of(this);
+    if (ws.#state !== OPEN) return;
+    if (code !== undefined && typeof code !== 'number') {
+      throw invalidArgument('close requires a numeric code or undefined');
+    }
+    const text = reason === undefined ? '' : truncateReason(toText(reason));
+    // Converting the reason may have run code that closed the socket.
+    ws.#end(native.close, code === undefined ? 1000 : code | 0, text);
+  }
+
+  terminate() {
+    Socket.#of(this).#end(native.terminate, 1006, '');
+  }
+
+  // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
+  subscribe(/** @type {unknown} */ topic) {
+    return Socket.#withTopic(this, 'subscribe', arguments);
+  }
+
+  // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
+  unsubscribe(/** @type {unknown} */ topic) {
+    return Socket.#withTopic(this, 'unsubscribe', arguments);
+  }
+
+  // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
+  isSubscribed(/** @type {unknown} */ topic) {
+    return Socket.#withTopic(this, 'isSubscribed', arguments);
+  }
+
+  cork(/** @type {unknown} */ callback) {
+    Socket.#of(this);
+    if (arguments.length === 0) throw missingArguments('cork', 1, 0);
+    if (typeof callback !== 'function') {
+      throw invalidArgument(`The "callback" argument must be of type function. ${received(callback)}`);
+    }
+    // Every send of one turn of the event loop leaves together anyway.
+    return callback.call(this, this);
+  }
+
+  getBufferedAmount() {
+    return native.bufferedAmount(Socket.#of(this).#key);
+  }
+
+  pause() {
+    native.pause(Socket.#of(this).#key);
+  }
+
+  resume() {
+    native.resume(Socket.#of(this).#key);
+  }
+
+  get binaryType() {
+    return Socket.#of(this).#binaryType;
+  }
+
+  set binaryType(value) {
+    Socket.#of(this).#binaryType = binaryTypeName(value);
+  }
+
+  get data() {
+    return Socket.#of(this).#data;
+  }
+
+  set data(value) {
+    Socket.#of(this).#data = value;
+  }
+
+  get isPaused() {
+    return native.isPaused(Socket.#of(this).#key);
+  }
+
+  get readyState() {
+    return Socket.#of(this).#state;
+  }
+
+  get remoteAddress() {
+    const ws = Socket.#of(this);
+    ws.#address ??= native.remoteAddress(ws.#key);
+    return ws.#address;
+  }
+
+  get subscriptions() {
+    return native.subscriptions(Socket.#of(this).#key);
+  }
+}
+
+// Users see the class that cannot be constructed, with enumerable members, as Bun's are.
+ServerWebSocket.prototype = Socket.prototype;
+for (const [name, member] of Object.entries(Object.getOwnPropertyDescriptors(Socket.prototype))) {
+  if (name !== 'constructor') Object.defineProperty(Socket.prototype, name, { ...member, enumerable: true });
+}
+Object.defineProperties(Socket.prototype, {
+  constructor: { value: ServerWebSocket, writable: true, configurable: true },
+  [Symbol.toStringTag]: { value: 'ServerWebSocket', configurable: true },
 });
 
 /**
  * Makes the object of a native socket that has just been opened.
  * @param {number} key
- * @param {any} server the state of its server (`server.js`)
+ * @param {any} server
  * @param {unknown} data
  */
 function createSocket(key, server, data) {
   native ??= engine();
-  const ws = Object.create(ServerWebSocket.prototype, {
-    [kKey]: hidden(key),
-    [kServer]: hidden(server),
-    [kState]: hidden(OPEN),
-    [kData]: hidden(data),
-    [kBinaryType]: hidden('nodebuffer'),
-    [kAddress]: hidden(undefined),
-    [kAbort]: hidden(undefined),
-  });
-  sockets[key & PLACE] = ws;
-  server.pendingWebSockets++;
-  return ws;
-}
-
-/**
- * The open sockets of a server.
- * @param {any} server
- */
-function socketsOf(server) {
-  return sockets.filter((ws) => ws !== undefined && ws[kServer] === server && ws[kState] === OPEN);
-}
-
-/**
- * Ends a socket of a server that is being cut off.
- * @param {any} ws
- */
-function shutDown(ws) {
-  end(ws, native.shutDown, 1001, 'Server closed');
-}
-
-/**
- * Aborts `controller` when the socket closes.
- * @param {any} ws
- * @param {AbortController} controller
- */
-function abortWithSocket(ws, controller) {
-  if (ws[kState] === OPEN) ws[kAbort] = controller;
-  else controller.abort(connectionClosed());
-}
-
-/**
- * Calls a handler in the async context it was given in. What it throws goes to the `error` handler, or is uncaught.
- * @param {any} ws
- * @param {Function | undefined} handler
- * @param {unknown[]} args
- */
-function call(ws, handler, ...args) {
-  if (handler === undefined) return;
-  try {
-    ws[kServer].handlers.enter(handler, undefined, ws, ...args);
-  } catch (error) {
-    reportError(ws, error);
-  }
-}
-
-/**
- * @param {any} ws
- * @param {unknown} error
- */
-function reportError(ws, error) {
-  const { handlers } = ws[kServer];
-  if (handlers.error === undefined) throw error;
-  handlers.enter(handlers.error, undefined, error, ws);
-}
-
-/**
- * Runs `open`. A handler that throws drops the socket without a Close frame.
- * @param {any} ws
- */
-function runOpen(ws) {
-  const { open, enter } = ws[kServer].handlers;
-  if (open === undefined) return;
-  try {
-    enter(open, undefined, ws);
-  } catch (error) {
-    end(ws, native.terminate, 1006, '');
-    reportUncaught(() => reportError(ws, error));
-  }
+  return new Socket(key, server, data);
 }
 
 /**
@@ -145,238 +413,12 @@ function reportUncaught(report) {
 }
 
 /**
- * Ends a socket that JavaScript closes: the native side first, then the `close` handler, synchronously.
- * @param {any} ws
- * @param {(key: number, code: number, reason: string) => boolean} endNative
- * @param {number} code
- * @param {string} reason
- */
-function end(ws, endNative, code, reason) {
-  if (ws[kState] !== OPEN) return;
-  ws[kAddress] ??= native.remoteAddress(ws[kKey]);
-  if (endNative(ws[kKey], code, reason)) reportUncaught(() => ended(ws, code, reason));
-}
-
-/**
- * The native socket is closed: runs the `close` handler and lets go of it.
- * @param {any} ws
- * @param {number} code
- * @param {string} reason
- */
-function ended(ws, code, reason) {
-  ws[kState] = CLOSED;
-  const key = ws[kKey];
-  ws[kAddress] ??= native.remoteAddress(key);
-  try {
-    ws[kAbort]?.abort(connectionClosed());
-    call(ws, ws[kServer].handlers.close, code, reason);
-  } finally {
-    ws[kKey] = NO_KEY;
-    ws[kAbort] = undefined;
-    sockets[key & PLACE] = undefined;
-    ws[kServer].pendingWebSockets--;
-    native.release(key);
-  }
-}
-
-/**
- * The number of the native socket behind `ws`, which may be a Proxy of one.
- * @param {any} ws
- * @returns {number}
- */
-function keyOf(ws) {
-  const key = ws?.[kKey];
-  // An open socket is found in its place. A closed one, or a Proxy, has the number itself; what only inherits it has not.
-  if (key === undefined || (sockets[key & PLACE] !== ws && !Object.hasOwn(ws, kKey))) throw invalidThis('ServerWebSocket', ws);
-  return key;
-}
-
-/**
- * Whether `ws` is open; throws when it is no socket.
- * @param {any} ws
- */
-function isOpen(ws) {
-  keyOf(ws);
-  return ws[kState] === OPEN;
-}
-
-/**
  * @param {string} method
  * @param {number} count
  */
 function needArgument(method, count) {
   if (count === 0) throw new Error(`${method} requires at least 1 argument`);
 }
-
-/**
- * The common part of `send`, `sendText` and `sendBinary`.
- * @param {any} ws
- * @param {string} method
- * @param {ArrayLike<unknown>} args
- * @param {(data: unknown, method: string) => string | ArrayBuffer | ArrayBufferView} convert
- */
-function send(ws, method, args, convert) {
-  if (!isOpen(ws)) return 0;
-  needArgument(method, args.length);
-  checkCompress(args[1], method);
-  const data = convert(args[0], method);
-  return typeof data === 'string' ? native.sendText(ws[kKey], data) : native.sendBinary(ws[kKey], data);
-}
-
-/**
- * The common part of `publish`, `publishText` and `publishBinary`. A closed socket still publishes, to others.
- * @param {any} ws
- * @param {string} method
- * @param {ArrayLike<unknown>} args
- * @param {(data: unknown, method: string) => string | ArrayBuffer | ArrayBufferView} convert
- */
-function publish(ws, method, args, convert) {
-  const publisher = keyOf(ws);
-  needArgument(method, args.length);
-  // As in Bun, `publishText` alone takes a topic that nobody can subscribe to.
-  const topic = method === 'publishText' && args[0] === '' ? '' : topicName(args[0], method);
-  checkCompress(args[2], method);
-  const data = convert(args[1], method);
-  const { key } = ws[kServer];
-  return typeof data === 'string' ? native.publishText(key, topic, data, publisher) : native.publishBinary(key, topic, data, publisher);
-}
-
-/**
- * The common part of `subscribe`, `unsubscribe` and `isSubscribed`.
- * @param {any} ws
- * @param {'subscribe' | 'unsubscribe' | 'isSubscribed'} method
- * @param {ArrayLike<unknown>} args
- * @returns {boolean}
- */
-function withTopic(ws, method, args) {
-  if (!isOpen(ws)) return false;
-  needArgument(method, args.length);
-  return native[method](ws[kKey], topicName(args[0], method));
-}
-
-const methods = {
-  /** @this {any} */
-  send(/** @type {unknown} */ data, /** @type {unknown} */ compress) {
-    // The short way of what nearly every call is.
-    if (typeof data === 'string' && compress === undefined) return native.sendText(keyOf(this), data);
-    return send(this, 'send', arguments, message);
-  },
-  // biome-ignore lint/correctness/noUnusedFunctionParameters: the parameters make the function's length
-  sendText(/** @type {unknown} */ data, /** @type {unknown} */ compress) {
-    return send(this, 'sendText', arguments, text);
-  },
-  // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
-  sendBinary(/** @type {unknown} */ data, /** @type {unknown} */ compress) {
-    return send(this, 'sendBinary', arguments, binary);
-  },
-  // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
-  publish(/** @type {unknown} */ topic, /** @type {unknown} */ data, /** @type {unknown} */ compress) {
-    return publish(this, 'publish', arguments, message);
-  },
-  // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
-  publishText(/** @type {unknown} */ topic, /** @type {unknown} */ data) {
-    return publish(this, 'publishText', arguments, text);
-  },
-  // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
-  publishBinary(/** @type {unknown} */ topic, /** @type {unknown} */ data) {
-    return publish(this, 'publishBinary', arguments, binary);
-  },
-  /** @this {any} */
-  ping(/** @type {unknown} */ data) {
-    return isOpen(this) ? native.ping(this[kKey], control(data, 'ping')) : 0;
-  },
-  /** @this {any} */
-  pong(/** @type {unknown} */ data) {
-    return isOpen(this) ? native.pong(this[kKey], control(data, 'pong')) : 0;
-  },
-  // Three, as Bun's: the third means nothing.
-  // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
-  close(/** @type {unknown} */ code, /** @type {unknown} */ reason, /** @type {unknown} */ unused) {
-    if (!isOpen(this)) return;
-    if (code !== undefined && typeof code !== 'number') {
-      throw invalidArgument('close requires a numeric code or undefined');
-    }
-    const text = reason === undefined ? '' : truncateReason(toText(reason));
-    // Converting the reason may have run code that closed the socket.
-    end(this, native.close, code === undefined ? 1000 : code | 0, text);
-  },
-  terminate() {
-    if (isOpen(this)) end(this, native.terminate, 1006, '');
-  },
-  // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
-  subscribe(/** @type {unknown} */ topic) {
-    return withTopic(this, 'subscribe', arguments);
-  },
-  // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
-  unsubscribe(/** @type {unknown} */ topic) {
-    return withTopic(this, 'unsubscribe', arguments);
-  },
-  // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
-  isSubscribed(/** @type {unknown} */ topic) {
-    return withTopic(this, 'isSubscribed', arguments);
-  },
-  cork(/** @type {unknown} */ callback) {
-    keyOf(this);
-    if (arguments.length === 0) throw missingArguments('cork', 1, 0);
-    if (typeof callback !== 'function') {
-      throw invalidArgument(`The "callback" argument must be of type function. ${received(callback)}`);
-    }
-    // Every send of one turn of the event loop leaves together anyway.
-    return callback.call(this, this);
-  },
-  /** @this {any} */
-  getBufferedAmount() {
-    return native.bufferedAmount(keyOf(this));
-  },
-  /** @this {any} */
-  pause() {
-    native.pause(keyOf(this));
-  },
-  /** @this {any} */
-  resume() {
-    native.resume(keyOf(this));
-  },
-};
-
-const accessors = /** @type {Record<string, any> & ThisType<any>} */ ({
-  get binaryType() {
-    keyOf(this);
-    return this[kBinaryType];
-  },
-  set binaryType(value) {
-    keyOf(this);
-    this[kBinaryType] = binaryTypeName(value);
-  },
-  get data() {
-    keyOf(this);
-    return this[kData];
-  },
-  set data(value) {
-    keyOf(this);
-    this[kData] = value;
-  },
-  get isPaused() {
-    return native.isPaused(keyOf(this));
-  },
-  get readyState() {
-    keyOf(this);
-    return this[kState];
-  },
-  get remoteAddress() {
-    const key = keyOf(this);
-    this[kAddress] ??= native.remoteAddress(key);
-    return this[kAddress];
-  },
-  get subscriptions() {
-    return native.subscriptions(keyOf(this));
-  },
-});
-
-Object.defineProperties(ServerWebSocket.prototype, {
-  ...Object.getOwnPropertyDescriptors(methods),
-  ...Object.getOwnPropertyDescriptors(accessors),
-  [Symbol.toStringTag]: { value: 'ServerWebSocket', configurable: true },
-});
 
 /** RFC 6455 §5.5.1: a Close frame's reason has at most 123 bytes of UTF-8. */
 const MAX_REASON = 123;
@@ -393,43 +435,42 @@ function truncateReason(reason) {
   return bytes.toString('utf8', 0, end);
 }
 
-/**
- * @param {any} ws
- * @param {string | ArrayBuffer} data
- */
-function incoming(ws, data) {
-  return typeof data === 'string' ? data : receivedAs(data, ws[kBinaryType]);
+/** Messages being delivered, for the sockets in `receivers`. @type {(string | ArrayBuffer)[]} */
+let messages = [];
+/** How many of them have been. */
+let delivered = 0;
+
+/** What a handler or a tick throws leaves here at once: caught, it would not be an uncaught exception. The native side calls again. */
+function deliverMessages() {
+  while (delivered < messages.length) {
+    const at = delivered++;
+    Socket.receive(receivers[at], messages[at]);
+    runTicks?.();
+  }
+  messages = [];
 }
 
-events.message = (/** @type {number} */ place, /** @type {string | ArrayBuffer} */ data) => {
-  const ws = sockets[place];
-  call(ws, ws[kServer].handlers.message, incoming(ws, data));
+events.messages = (/** @type {(string | ArrayBuffer)[]} */ ...data) => {
+  messages = data;
+  delivered = 0;
+  deliverMessages();
 };
 
-events.ping = (/** @type {number} */ place, /** @type {ArrayBuffer} */ data) => {
-  const ws = sockets[place];
-  call(ws, ws[kServer].handlers.ping, incoming(ws, data));
+events.resumeMessages = () => {
+  runTicks?.();
+  deliverMessages();
 };
 
-events.pong = (/** @type {number} */ place, /** @type {ArrayBuffer} */ data) => {
-  const ws = sockets[place];
-  call(ws, ws[kServer].handlers.pong, incoming(ws, data));
-};
+const socketAt = (/** @type {number} */ place) => /** @type {Socket} */ (sockets[place]);
 
-events.drain = (/** @type {number} */ place) => {
-  const ws = sockets[place];
-  call(ws, ws[kServer].handlers.drain);
-};
+events.ping = (/** @type {number} */ place, /** @type {ArrayBuffer} */ data) => Socket.receiveControl(socketAt(place), 'ping', data);
+
+events.pong = (/** @type {number} */ place, /** @type {ArrayBuffer} */ data) => Socket.receiveControl(socketAt(place), 'pong', data);
+
+events.drain = (/** @type {number} */ place) => Socket.drained(socketAt(place));
 
 events.close = (/** @type {number} */ place, /** @type {number} */ code, /** @type {string} */ reason) => {
-  ended(sockets[place], code, reason);
+  Socket.ended(socketAt(place), code, reason);
 };
 
-module.exports = {
-  ServerWebSocket,
-  abortWithSocket,
-  createSocket,
-  runOpen,
-  shutDown,
-  socketsOf,
-};
+module.exports = { ServerWebSocket, Socket, createSocket };

@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::BytesMut;
 use tokio::io::ReadBuf;
 
 use super::config::WebSocketConfig;
@@ -482,14 +481,14 @@ impl Socket {
 
 /// What only the task needs.
 struct Life {
-    early: BytesMut,
+    early: Vec<u8>,
     skip: usize,
     lingers_until: Option<u64>,
 }
 
 /// The life of a socket after the handshake. `early` is what the peer sent behind its handshake; the first `skip` bytes from the
 /// peer are the handshake's own content and mean nothing.
-pub(crate) async fn run(socket: Rc<Socket>, early: BytesMut, skip: usize) {
+pub(crate) async fn run(socket: Rc<Socket>, early: Vec<u8>, skip: usize) {
     let mut life = Life { early, skip, lingers_until: None };
     std::future::poll_fn(|cx| socket.poll(cx, &mut life)).await;
     let engine = socket.engine();

@@ -166,9 +166,9 @@ impl Engine {
         self.clock.borrow_mut().insert(self.now() + milliseconds, Timer::Wake(task));
     }
 
-    /// One turn: polls I/O without waiting, runs the tasks that are ready, gives the events to `deliver` in order, flushes.
+    /// One turn: polls I/O without waiting, runs the tasks that are ready, has `deliver` empty the queue of events, flushes.
     /// Never runs inside another turn.
-    pub(crate) fn turn(&self, deliver: &mut dyn FnMut(Event)) {
+    pub(crate) fn turn(&self, deliver: &dyn Fn()) {
         if self.is_turning.replace(true) {
             return;
         }
@@ -182,7 +182,8 @@ impl Engine {
                 break;
             }
             has_worked = true;
-            self.deliver_all(deliver);
+            deliver();
+            self.settle_events();
             self.flush_dirty();
             self.run_ready();
         }
@@ -285,14 +286,8 @@ impl Engine {
         has_run
     }
 
-    fn deliver_all(&self, deliver: &mut dyn FnMut(Event)) {
-        loop {
-            let event = self.events.borrow_mut().pop();
-            match event {
-                Some(event) => deliver(event),
-                None => break,
-            }
-        }
+    /// The events are delivered: readers may add new ones.
+    fn settle_events(&self) {
         self.events.borrow_mut().settle();
         for reader in self.starved.take() {
             reader.wake();

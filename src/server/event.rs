@@ -90,9 +90,20 @@ impl EventQueue {
         self.events.push_back(event);
     }
 
-    /// Takes the next event. When it was the last one, its content still stands until `settle`.
+    /// Takes the next event. Its content stands until `settle`.
     pub(crate) fn pop(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// Takes the next event if it is a message: the socket, whether it is text, and the content.
+    pub(crate) fn pop_message(&mut self) -> Option<(Rc<Socket>, bool, Content)> {
+        match self.events.pop_front()? {
+            Event::Message { socket, is_text, content } => Some((socket, is_text, content)),
+            other => {
+                self.events.push_front(other);
+                None
+            }
+        }
     }
 
     /// Forgets the contents of delivered events: call it when `pop` gave `None`.
