@@ -4,10 +4,12 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { calls } from './support/calls.mjs';
 import { cleanUp, pair, serveSockets } from './support/connect.mjs';
+import { killPrograms, run } from './support/program.mjs';
 import { binary, close, continuation, handshake, ping, pong, RawClient, text } from './support/raw-client.mjs';
-import { notYetInBun } from './support/target.mjs';
+import { isBunRuntime, notYetInBun } from './support/target.mjs';
 
 afterEach(cleanUp);
+afterEach(killPrograms);
 
 describe('one segment [TEXT a][PING][TEXT b][CLOSE]', () => {
   const SEGMENT = [text('a'), ping('p'), text('b'), close(1000, 'bye')];
@@ -110,6 +112,45 @@ describe('between two handlers of one segment', () => {
       'second then b',
     ]);
   });
+
+  const withoutTicks = { NODE_OPTIONS: '--import=data:text/javascript,delete%20process._tickCallback' };
+  for (const [how, thrower, env] of [
+    ['whatever a handler throws', "if (message === 'a') throw 'thrown by a handler';", {}],
+    ['whatever a tick throws', "process.nextTick(() => { if (message === 'a') throw 'thrown by a tick'; });", {}],
+    ['on a host without a function for it', "if (message === 'a') throw 'thrown by a handler';", withoutTicks],
+  ]) {
+    test(`the same holds ${how}`, { skip: isBunRuntime && notYetInBun('process.nextTick before microtasks') }, async () => {
+      const program = run(
+        `
+        process.on('uncaughtException', print);
+        const server = serve({
+          fetch: (req, server) => void server.upgrade(req),
+          websocket: {
+            message(_, message) {
+              print('message ' + message);
+              queueMicrotask(() => print('microtask ' + message));
+              process.nextTick(() => print('tick ' + message));
+              ${thrower}
+            },
+          },
+        });
+        const client = await RawClient.open({ port: server.port });
+        client.write(text('a'), text('b'));
+      `,
+        env,
+      );
+
+      const lines = [];
+      while (lines.length < 7) lines.push(await program.line());
+      const rest = ['message b', 'tick b', 'microtask b'];
+      assert.deepEqual(
+        lines,
+        how.includes('tick throws')
+          ? ['message a', 'tick a', 'thrown by a tick', 'microtask a', ...rest]
+          : ['message a', 'thrown by a handler', 'tick a', 'microtask a', ...rest],
+      );
+    });
+  }
 
   test('an await in the first is over before the second begins', async () => {
     const order = calls('a step');
