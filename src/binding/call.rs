@@ -21,7 +21,7 @@ pub(super) struct Entry {
 /// A function for JavaScript.
 pub(super) type Function = fn(&Rc<Binding>, Arguments) -> Result<Value>;
 
-const MAX_ARGUMENTS: usize = 7;
+const MAX_ARGUMENTS: usize = 8;
 
 /// The arguments of a call; missing ones are `undefined`.
 #[derive(Clone, Copy)]

@@ -52,6 +52,9 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("terminate", terminate),
     ("shutDown", shut_down),
     ("release", release),
+    ("takeDropped", take_dropped),
+    ("hold", hold),
+    ("letGo", let_go),
     ("subscribe", subscribe),
     ("unsubscribe", unsubscribe),
     ("isSubscribed", is_subscribed),
@@ -140,7 +143,7 @@ fn listen_error(error: &std::io::Error) -> Failure {
     Failure::Error { code, message: error.to_string() }
 }
 
-/// `configure(server, maxPayloadLength, backpressureLimit, closeOnBackpressureLimit, publishToSelf, idleTimeout, sendPings)`.
+/// `configure(server, maxPayloadLength, backpressureLimit, closeOnBackpressureLimit, publishToSelf, idleTimeout, sendPings, serial)`.
 fn configure(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let backpressure_limit = arguments.number(2)? as usize;
     let config = WebSocketConfig {
@@ -148,6 +151,7 @@ fn configure(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
         backpressure_limit: (backpressure_limit > 0).then_some(backpressure_limit),
         close_on_backpressure_limit: arguments.boolean(3)?,
         publish_to_self: arguments.boolean(4)?,
+        serial: arguments.boolean(7)?,
         idle: IdlePolicy::from_seconds(arguments.number(5)? as u32, arguments.boolean(6)?),
     };
     if let Some(server) = server(binding, arguments)? {
@@ -187,7 +191,7 @@ fn subscriber_count(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value
     binding.js.number(count as f64)
 }
 
-/// `publishText(server, topic, text, publisher | undefined)`: bytes, -1 or 0.
+/// `publishText(server, topic, text, publisher | undefined)`: bytes, -1, 0, or -2 when a receiver dropped it.
 fn publish_text(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let mut buffer = binding.text.borrow_mut();
     let publish = publication(binding, arguments, Opcode::Text)?;
@@ -195,11 +199,22 @@ fn publish_text(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     binding.js.number(status)
 }
 
-/// `publishBinary(server, topic, bytes, publisher | undefined)`: bytes, -1 or 0.
+/// `publishBinary(server, topic, bytes, publisher | undefined)`: as `publishText`.
 fn publish_binary(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let publish = publication(binding, arguments, Opcode::Binary)?;
     let status = binding.js.with_bytes(arguments.value(2), publish)?;
     binding.js.number(status)
+}
+
+/// A message was dropped because of a backpressure limit.
+const DROPPED: f64 = -2.0;
+
+/// `takeDropped()`: the places of the sockets that the last publication did not reach.
+fn take_dropped(binding: &Rc<Binding>, _: Arguments) -> Result<Value> {
+    let dropped = binding.dropped.take();
+    let places: Vec<Value> =
+        dropped.iter().map(|key| binding.js.integer(key.index() as i32)).collect::<Result<_>>()?;
+    binding.js.array(&places)
 }
 
 fn publication(
@@ -215,7 +230,11 @@ fn publication(
         let to_self = server.websocket().is_some_and(|config| config.publish_to_self);
         let published = server.publish(&topic, opcode, payload, publisher.filter(|_| !to_self));
         match published {
-            Published { receivers: 0, .. } | Published { any_dropped: true, .. } => 0.0,
+            Published { receivers: 0, .. } => 0.0,
+            Published { dropped, .. } if !dropped.is_empty() => {
+                *binding.dropped.borrow_mut() = dropped;
+                DROPPED
+            }
             Published { any_buffered: true, .. } => -1.0,
             _ => payload.len() as f64,
         }
@@ -372,7 +391,7 @@ fn fail_body(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     binding.js.undefined()
 }
 
-/// `sendText(socket, text)`: bytes, -1 or 0.
+/// `sendText(socket, text)`: bytes, -1, 0 when it is closed, -2 when the message was dropped.
 fn send_text(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let Some(socket) = socket(binding, arguments)? else { return binding.js.integer(0) };
     let mut buffer = binding.text.borrow_mut();
@@ -381,17 +400,17 @@ fn send_text(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     binding.js.number(status)
 }
 
-/// `sendBinary(socket, bytes)`: bytes, -1 or 0.
+/// `sendBinary(socket, bytes)`: as `sendText`.
 fn send_binary(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     send_bytes(binding, arguments, Opcode::Binary)
 }
 
-/// `ping(socket, bytes)`: bytes, -1 or 0.
+/// `ping(socket, bytes)`: as `sendText`.
 fn ping(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     send_bytes(binding, arguments, Opcode::Ping)
 }
 
-/// `pong(socket, bytes)`: bytes, -1 or 0.
+/// `pong(socket, bytes)`: as `sendText`.
 fn pong(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     send_bytes(binding, arguments, Opcode::Pong)
 }
@@ -406,7 +425,8 @@ fn status(socket: &Rc<Socket>, opcode: Opcode, payload: &[u8]) -> f64 {
     match socket.send(opcode, payload) {
         Sent::Accepted => payload.len() as f64,
         Sent::Buffered => -1.0,
-        Sent::Dropped => 0.0,
+        // The socket is open: it was looked up so.
+        Sent::Dropped => DROPPED,
     }
 }
 
@@ -495,6 +515,22 @@ fn pause(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
 fn resume(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     if let Some(socket) = socket(binding, arguments)? {
         socket.resume();
+    }
+    binding.js.undefined()
+}
+
+/// `hold(socket)`: JavaScript takes no more messages of it until `letGo`.
+fn hold(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(socket) = socket(binding, arguments)? {
+        socket.hold();
+    }
+    binding.js.undefined()
+}
+
+/// `letGo(socket)`: JavaScript is done with the messages it had.
+fn let_go(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(socket) = socket(binding, arguments)? {
+        socket.release();
     }
     binding.js.undefined()
 }

@@ -104,7 +104,7 @@ function parseDevelopment(options) {
   return Boolean(options.development);
 }
 
-const CALLBACKS = /** @type {const} */ (['open', 'message', 'close', 'drain', 'ping', 'pong', 'error']);
+const CALLBACKS = /** @type {const} */ (['open', 'message', 'close', 'drain', 'ping', 'pong', 'error', 'dropped']);
 
 const MEBIBYTE = 1024 * 1024;
 const MAX_IDLE_TIMEOUT = 960;
@@ -139,12 +139,25 @@ function parseWebSocket(websocket) {
     publishToSelf: boolean(websocket, 'publishToSelf', false),
     idleTimeout,
     sendPings: boolean(websocket, 'sendPings', true),
+    serial: parseSerial(websocket.serial),
   };
   const deflate = websocket.perMessageDeflate;
   if (deflate !== undefined && deflate !== null && deflate !== false) {
     throw invalidArgument('mantou does not support perMessageDeflate yet');
   }
   return { handlers, limits };
+}
+
+/**
+ * How many messages of a socket may be in the hands of `message` at once; 0 for any number.
+ * @param {unknown} serial
+ * @returns {number}
+ */
+function parseSerial(serial) {
+  if (serial === undefined || serial === null || serial === false) return 0;
+  if (serial === true) return 1;
+  if (typeof serial === 'number' && Number.isSafeInteger(serial) && serial > 0) return serial;
+  throw invalidArgument('websocket expects serial to be a boolean or a positive integer');
 }
 
 /**

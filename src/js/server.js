@@ -71,7 +71,7 @@ class ServerState {
 
   /** @param {NonNullable<ReturnType<typeof parseWebSocket>>} websocket */
   configure({ handlers, limits }) {
-    this.handlers = { ...handlers, context: captureContext() };
+    this.handlers = { ...handlers, serial: limits.serial, context: captureContext() };
     engine().configure(
       this.key,
       limits.maxPayloadLength,
@@ -80,6 +80,7 @@ class ServerState {
       limits.publishToSelf,
       limits.idleTimeout,
       limits.sendPings,
+      limits.serial > 0,
     );
   }
 }
@@ -281,10 +282,11 @@ const serverClass = (className) =>
       if (name === '') throw new Error('publish requires a topic string');
       if (data instanceof Blob) throw new TypeError('publish cannot send a Blob synchronously; await blob.bytes() first');
       const native = engine();
-      if (ArrayBuffer.isView(data) || data instanceof ArrayBuffer || isSharedMemory(data)) {
-        return native.publishBinary(state.key, name, ownBytes(data), undefined);
-      }
-      return native.publishText(state.key, name, toText(data), undefined);
+      const isBinary = ArrayBuffer.isView(data) || data instanceof ArrayBuffer || isSharedMemory(data);
+      const status = isBinary
+        ? native.publishBinary(state.key, name, ownBytes(data), undefined)
+        : native.publishText(state.key, name, toText(data), undefined);
+      return Socket.published(status, data, name);
     }
 
     ref() {

@@ -13,6 +13,8 @@ pub(crate) struct WebSocketConfig {
     pub(crate) close_on_backpressure_limit: bool,
     /// Whether `ws.publish` reaches the publisher too.
     pub(crate) publish_to_self: bool,
+    /// Whether each message waits until JavaScript is done with the one before (`hold` and `release`).
+    pub(crate) serial: bool,
     /// When a silent socket is pinged and closed.
     pub(crate) idle: IdlePolicy,
 }

@@ -5,6 +5,7 @@
 //! task: flush, FIN, then read and discard until the peer's FIN, so that no RST overtakes the Close frame.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tokio::io::ReadBuf;
 
 use super::config::WebSocketConfig;
 use super::engine::Engine;
-use super::event::{Ending, Event};
+use super::event::{Ending, Event, Held};
 use super::instance::Server;
 use super::outbox::{Outbox, SharedFrame, Spares};
 use super::slots::Key;
@@ -40,6 +41,8 @@ pub(crate) struct Socket {
     waker: RefCell<Option<Waker>>,
     is_open: Cell<bool>,
     is_paused: Cell<bool>,
+    /// What waits for JavaScript to be done with the messages before; reading rests meanwhile.
+    held: RefCell<Option<Box<VecDeque<Held>>>>,
     /// Nothing more is read for JavaScript: an ending is on its way.
     is_deaf: Cell<bool>,
     is_dirty: Cell<bool>,
@@ -94,6 +97,7 @@ impl Socket {
             waker: RefCell::new(None),
             is_open: Cell::new(true),
             is_paused: Cell::new(false),
+            held: RefCell::default(),
             is_deaf: Cell::new(false),
             is_dirty: Cell::new(false),
             drain_is_queued: Cell::new(false),
@@ -248,10 +252,47 @@ impl Socket {
 
     /// Reads on.
     pub(crate) fn resume(self: &Rc<Self>) {
-        if self.is_paused.replace(false) {
-            self.idle.borrow_mut().resume(self.engine().now());
-            self.arm();
-            self.rouse();
+        if self.is_paused.replace(false) && !self.is_held() {
+            self.read_on();
+        }
+    }
+
+    fn read_on(self: &Rc<Self>) {
+        self.idle.borrow_mut().resume(self.engine().now());
+        self.arm();
+        self.rouse();
+    }
+
+    /// Whether each message waits until JavaScript is done with the one before.
+    pub(crate) fn is_serial(&self) -> bool {
+        self.config.borrow().serial
+    }
+
+    /// JavaScript takes no more events of this socket until `release`.
+    pub(crate) fn hold(&self) {
+        if self.is_open.get() {
+            self.held.borrow_mut().get_or_insert_default();
+            self.idle.borrow_mut().pause();
+        }
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.borrow().is_some()
+    }
+
+    /// Keeps an event of a held socket.
+    pub(crate) fn keep(&self, event: Held) {
+        if let Some(held) = &mut *self.held.borrow_mut() {
+            held.push_back(event);
+        }
+    }
+
+    /// JavaScript is done: what was kept comes before everything else, then reading goes on.
+    pub(crate) fn release(self: &Rc<Self>) {
+        let Some(held) = self.held.take() else { return };
+        self.engine().events.borrow_mut().put_back(self, held.into_iter());
+        if !self.is_paused.get() {
+            self.read_on();
         }
     }
 
@@ -311,6 +352,7 @@ impl Socket {
         }
         self.is_open.set(false);
         self.is_deaf.set(true);
+        self.held.take();
         if !self.outbox.borrow().is_blocked() {
             self.flush();
         }
@@ -380,7 +422,8 @@ impl Socket {
 
     fn poll_receive(self: &Rc<Self>, cx: &mut Context<'_>, life: &mut Life) {
         for _ in 0..READS_PER_POLL {
-            if self.is_paused.get() || self.is_deaf.get() || !self.engine().has_room(cx.waker()) {
+            let rests = self.is_paused.get() || self.is_held() || self.is_deaf.get();
+            if rests || !self.engine().has_room(cx.waker()) {
                 return;
             }
             if !life.early.is_empty() {

@@ -33,11 +33,12 @@ pub(crate) struct Server {
 }
 
 /// What became of a message for the subscribers of a topic.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Published {
     pub(crate) receivers: usize,
     pub(crate) any_buffered: bool,
-    pub(crate) any_dropped: bool,
+    /// Those who did not get it, because of their backpressure limit.
+    pub(crate) dropped: Vec<Key>,
 }
 
 impl Server {
@@ -113,7 +114,7 @@ impl Server {
             match socket.send_shared(&frame) {
                 Sent::Accepted => {}
                 Sent::Buffered => published.any_buffered = true,
-                Sent::Dropped => published.any_dropped = true,
+                Sent::Dropped => published.dropped.push(key),
             }
         });
         *self.engine.frame.borrow_mut() = buffer;
