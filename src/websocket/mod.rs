@@ -3,6 +3,7 @@
 //! | file | noun | RFC 6455 |
 //! |---|---|---|
 //! | `handshake` | the opening handshake: may this request become a WebSocket, and the 101 | §4.2 |
+//! | `extensions` | what is agreed to of permessage-deflate | §9.1, RFC 7692 §5, §7.1 |
 //! | `frame` | opcodes, and the header of a frame the server sends | §5.2 |
 //! | `decoder` | the header of a frame the client sent, and what is wrong with it | §5.2 |
 //! | `mask` | unmasking of client payloads | §5.3 |
@@ -19,6 +20,7 @@
 pub mod close;
 mod decoder;
 pub mod error;
+pub mod extensions;
 pub mod frame;
 pub mod handshake;
 pub mod mask;
@@ -27,6 +29,7 @@ pub mod timers;
 
 pub use close::ReadyState;
 pub use error::ProtocolError;
+pub use extensions::{Agreed, DeflateConfig, Level};
 pub use frame::Opcode;
 pub use handshake::{Accept, Refusal};
 pub use receiver::{Event, Limits, Payload, Receiver};
