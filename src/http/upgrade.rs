@@ -36,7 +36,7 @@ pub(crate) fn upgrade(exchange: &Rc<Exchange>, fields: &[(HeaderName, HeaderValu
     let mut made = None;
     engine.sockets.borrow_mut().insert_with(|key| {
         let socket = Socket::new(key, Rc::clone(&server), transport, config, |out| {
-            handshake::write_response(out, &accept, fields, &[], &date);
+            handshake::write_response(out, &accept, None, fields, &[], &date);
         });
         made = Some(Rc::clone(&socket));
         socket

@@ -22,6 +22,7 @@ use super::slots::Key;
 use super::transport::Transport;
 use crate::websocket::close::{truncate_reason, write_close};
 use crate::websocket::frame::{Opcode, write_frame};
+use crate::websocket::inflate::Inflater;
 use crate::websocket::receiver::{Event as Received, Limits, Receiver};
 use crate::websocket::timers::{Expiry, Idle};
 
@@ -89,7 +90,7 @@ impl Socket {
             server,
             transport,
             config: RefCell::new(config),
-            receiver: RefCell::default(),
+            receiver: RefCell::new(Receiver::new(None)),
             outbox: RefCell::default(),
             idle: RefCell::new(Idle::new(now)),
             armed: Cell::new(u64::MAX),
@@ -454,10 +455,11 @@ impl Socket {
         }
         let limits = Limits { max_payload_length: self.config.borrow().max_payload_length };
         let mut receiver = self.receiver.borrow_mut();
+        let mut inflater = Inflater::default();
         let mut queue = self.engine().events.borrow_mut();
         loop {
             let socket = Rc::clone(self);
-            match receiver.receive(&mut bytes, &limits) {
+            match receiver.receive(&mut bytes, &limits, &mut inflater) {
                 Ok(None) => return,
                 Ok(Some(Received::Text(payload))) => {
                     let content = queue.keep_payload(payload);
