@@ -38,8 +38,8 @@ export declare namespace Serve {
      * Answers a request whose `fetch` threw, rejected, or returned an Error or a Response that can't be sent. It gets the value as it was thrown,
      * which need not be an Error, and `this` is the server. It may `upgrade()` the request, too. What WebSocket handlers throw does not come here.
      *
-     * When it throws itself or gives no Response, and when there is no `error`, the client gets `500` and the error is printed. In `development`
-     * without `error` the answer shows the error, otherwise it says "Something went wrong!".
+     * When it throws itself or gives no Response, and when there is no `error`, the client gets `500`, the error is printed, and `process.exitCode`
+     * is set to 1; the server goes on. In `development` without `error` the answer shows the error, otherwise it says "Something went wrong!".
      *
      * @throws TypeError `ERR_INVALID_ARG_TYPE` "Expected error to be a function"
      */
@@ -350,8 +350,8 @@ export declare class ServerWebSocket<T = undefined> {
   readonly subscriptions: string[];
 
   /**
-   * Calls `callback` at once, with the socket as its argument and as `this`. What is sent inside, until it returns, leaves together. Inside a
-   * handler, and between two turns of the event loop, that is so anyway.
+   * Calls `callback` at once, with the socket as its argument and as `this`. What is sent inside, until it returns, leaves together; what is sent
+   * within one turn of the event loop, as in a handler, does so anyway.
    *
    * @returns what `callback` returns; what it throws is passed on
    * @throws TypeError `ERR_MISSING_ARGS` "Not enough arguments to 'cork'. Expected 1, got 0."
