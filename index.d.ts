@@ -90,9 +90,11 @@ export declare namespace Serve {
   /** A server of HTTP alone: every request is answered with a Response. */
   interface WithoutWebSocket<WebSocketData = undefined> {
     /**
-     * Answers a request. `this` is the server, too.
+     * Answers a request, whatever its method (RFC 9110 §9.1). Requests of one connection are answered in their order (RFC 9112 §9.3.2).
+     * `request.signal` aborts when the client leaves before its answer is complete. `this` is the server, too.
      *
-     * Returning anything but a Response sends `204 No Content` (in `development` a hint) and prints an error; throwing goes to `error`.
+     * A Response goes out with its `statusText` as the reason phrase (RFC 9112 §4); a body that is a stream goes out as it comes, in chunks (RFC 9112
+     * §7.1). Returning anything else sends `204 No Content` (in `development` a hint) and prints an error; throwing goes to `error`.
      *
      * @throws TypeError `ERR_INVALID_ARG_TYPE` "Bun.serve() needs either: …" without it, "Expected fetch() to be a function" when it is none
      */
@@ -102,10 +104,8 @@ export declare namespace Serve {
   /** A server of HTTP and WebSocket: a request that `server.upgrade()` took needs no Response. */
   interface WithWebSocket<WebSocketData = undefined> {
     /**
-     * Answers a request, or turns it into a WebSocket: `if (server.upgrade(request)) return;`. `this` is the server, too.
-     *
-     * What it returns after a successful `upgrade()` is ignored. Without one, returning anything but a Response sends `204 No Content` (in
-     * `development` a hint) and prints an error; throwing goes to `error`.
+     * Answers a request, as without WebSockets, or turns it into one: `if (server.upgrade(request)) return;`. What it returns after that is ignored,
+     * and what it throws goes to `error`, whose Response is ignored.
      *
      * @throws TypeError `ERR_INVALID_ARG_TYPE` "Bun.serve() needs either: …" without it, "Expected fetch() to be a function" when it is none
      */
