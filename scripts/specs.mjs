@@ -38,6 +38,7 @@ const table = {
   loader: { on: ['node'] },
   memory: { on: ['node'], alone: true, limit: 600 },
   package: { on: ['node'], limit: 300 }, // installs a package, starts Node and Bun
+  readme: { on: ['node'] }, // starts Node and Bun itself
   runtimes: { on: ['node'], limit: 600 }, // starts every supported Node and Bun; downloads Nodes
   serial: { on: own },
   stress: { on: ['node', 'watched', 'bun'], alone: true, limit: 600 },
