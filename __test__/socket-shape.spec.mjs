@@ -34,7 +34,7 @@ const METHODS = {
   unsubscribe: 1,
 };
 /** What Bun's has not. */
-const EXTENSIONS = isOracle ? [] : ['closeCause'];
+const EXTENSIONS = isOracle ? [] : ['closeCause', 'extensions', 'protocol'];
 const READ_ONLY = [...EXTENSIONS, 'isPaused', 'readyState', 'remoteAddress', 'subscriptions'];
 const READ_WRITE = ['binaryType', 'data'];
 

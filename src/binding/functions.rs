@@ -12,11 +12,12 @@ use super::call::{Arguments, Function};
 use super::value::{Failure, Result, Value};
 use crate::http::body::{ResponseBody, ResponseStream};
 use crate::http::exchange::Exchange;
-use crate::http::upgrade;
+use crate::http::upgrade::{self, Subprotocol};
 use crate::server::config::{Listen, WebSocketConfig};
 use crate::server::connection::{Sent, Socket};
 use crate::server::instance::{Published, Server};
 use crate::server::listener::{Listener, NotFound};
+use crate::websocket::extensions::{DeflateConfig, Level};
 use crate::websocket::frame::Opcode;
 use crate::websocket::timers::IdlePolicy;
 
@@ -143,7 +144,8 @@ fn listen_error(error: &std::io::Error) -> Failure {
     Failure::Error { code, message: error.to_string() }
 }
 
-/// `configure(server, maxPayloadLength, backpressureLimit, closeOnBackpressureLimit, publishToSelf, idleTimeout, sendPings, serial)`.
+/// `configure(server, maxPayloadLength, backpressureLimit, closeOnBackpressureLimit, publishToSelf, idleTimeout, sendPings, serial,
+/// compress, decompress)`: the last two are names of levels, or undefined.
 fn configure(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let backpressure_limit = arguments.number(2)? as usize;
     let config = WebSocketConfig {
@@ -152,12 +154,17 @@ fn configure(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
         close_on_backpressure_limit: arguments.boolean(3)?,
         publish_to_self: arguments.boolean(4)?,
         serial: arguments.boolean(7)?,
+        deflate: DeflateConfig::new(level(arguments, 8)?, level(arguments, 9)?),
         idle: IdlePolicy::from_seconds(arguments.number(5)? as u32, arguments.boolean(6)?),
     };
     if let Some(server) = server(binding, arguments)? {
         server.set_websocket(config);
     }
     binding.js.undefined()
+}
+
+fn level(arguments: Arguments, index: usize) -> Result<Option<Level>> {
+    Ok(if arguments.is_nullish(index)? { None } else { Level::parse(&arguments.text(index)?) })
 }
 
 /// `stop(server, cut)`.
@@ -191,7 +198,7 @@ fn subscriber_count(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value
     binding.js.number(count as f64)
 }
 
-/// `publishText(server, topic, text, publisher | undefined)`: bytes, -1, 0, or -2 when a receiver dropped it.
+/// `publishText(server, topic, text, compress | undefined, publisher | undefined)`: bytes, -1, 0, or -2 when a receiver dropped it.
 fn publish_text(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let mut buffer = binding.text.borrow_mut();
     let publish = publication(binding, arguments, Opcode::Text)?;
@@ -199,7 +206,7 @@ fn publish_text(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     binding.js.number(status)
 }
 
-/// `publishBinary(server, topic, bytes, publisher | undefined)`: as `publishText`.
+/// `publishBinary(server, topic, bytes, compress | undefined, publisher | undefined)`: as `publishText`.
 fn publish_binary(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let publish = publication(binding, arguments, Opcode::Binary)?;
     let status = binding.js.with_bytes(arguments.value(2), publish)?;
@@ -224,11 +231,15 @@ fn publication(
 ) -> Result<impl FnOnce(&[u8]) -> f64> {
     let server = server(binding, arguments)?;
     let topic = arguments.text(1)?;
-    let publisher = if arguments.is_nullish(3)? { None } else { Some(arguments.key(3)?) };
+    let asked = arguments.optional_boolean(3)?;
+    let publisher = if arguments.is_nullish(4)? { None } else { Some(arguments.key(4)?) };
     Ok(move |payload: &[u8]| {
         let Some(server) = server else { return 0.0 };
-        let to_self = server.websocket().is_some_and(|config| config.publish_to_self);
-        let published = server.publish(&topic, opcode, payload, publisher.filter(|_| !to_self));
+        let Some(config) = server.websocket() else { return 0.0 };
+        // As in Bun: what is published by the server is compressed unless it says no, what a socket publishes only if it says so.
+        let compress = config.should_compress(asked, payload.len(), publisher.is_none());
+        let except = publisher.filter(|_| !config.publish_to_self);
+        let published = server.publish(&topic, opcode, payload, compress, except);
         match published {
             Published { receivers: 0, .. } => 0.0,
             Published { dropped, .. } if !dropped.is_empty() => {
@@ -241,14 +252,29 @@ fn publication(
     })
 }
 
-/// `upgrade(exchange, fields)`: the socket, or `undefined` when the exchange cannot be upgraded.
+/// `upgrade(exchange, fields, protocol)`: the socket, or `[socket, protocol, extensions]` when something was agreed to, or `undefined`
+/// when the exchange cannot be upgraded. A `protocol` is picked, `false` refuses all, `undefined` leaves it to fields and client.
 fn upgrade_exchange(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    let Some(exchange) = exchange(binding, arguments)? else { return binding.js.undefined() };
-    let fields = fields(&binding.js.as_latin1(arguments.value(1))?);
-    match upgrade::upgrade(&exchange, &fields) {
-        Some(socket) => binding.js.number(socket.key.as_f64()),
-        None => binding.js.undefined(),
+    let js = binding.js;
+    let Some(exchange) = exchange(binding, arguments)? else { return js.undefined() };
+    let fields = fields(&js.as_latin1(arguments.value(1))?);
+    let subprotocol = if arguments.is_nullish(2)? {
+        Subprotocol::Default
+    } else if js.is_string(arguments.value(2))? {
+        Subprotocol::Picked(arguments.text(2)?)
+    } else {
+        Subprotocol::Refused
+    };
+    let Some(upgraded) = upgrade::upgrade(&exchange, fields, &subprotocol) else { return js.undefined() };
+    let key = js.number(upgraded.socket.key.as_f64())?;
+    if upgraded.protocol.is_none() && upgraded.extensions.is_none() {
+        return Ok(key);
     }
+    js.array(&[
+        key,
+        js.latin1(upgraded.protocol.as_ref().map_or(&[], |protocol| protocol.as_bytes()))?,
+        js.latin1(upgraded.extensions.unwrap_or_default().as_bytes())?,
+    ])
 }
 
 /// `forget(exchange)`: the handler of an upgraded request has returned.
@@ -391,38 +417,44 @@ fn fail_body(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     binding.js.undefined()
 }
 
-/// `sendText(socket, text)`: bytes, -1, 0 when it is closed, -2 when the message was dropped.
+/// `sendText(socket, text, compress | undefined)`: bytes, -1, 0 when it is closed, -2 when the message was dropped.
 fn send_text(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let Some(socket) = socket(binding, arguments)? else { return binding.js.integer(0) };
+    let asked = arguments.optional_boolean(2)?;
     let mut buffer = binding.text.borrow_mut();
-    let send = |payload: &[u8]| status(&socket, Opcode::Text, payload);
+    let send = |payload: &[u8]| status(payload, socket.send_message(Opcode::Text, payload, asked));
     let status = binding.js.with_text(arguments.value(1), &mut buffer, send)?;
     binding.js.number(status)
 }
 
-/// `sendBinary(socket, bytes)`: as `sendText`.
+/// `sendBinary(socket, bytes, compress | undefined)`: as `sendText`.
 fn send_binary(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    send_bytes(binding, arguments, Opcode::Binary)
+    let Some(socket) = socket(binding, arguments)? else { return binding.js.integer(0) };
+    let asked = arguments.optional_boolean(2)?;
+    let send = |payload: &[u8]| status(payload, socket.send_message(Opcode::Binary, payload, asked));
+    let status = binding.js.with_bytes(arguments.value(1), send)?;
+    binding.js.number(status)
 }
 
 /// `ping(socket, bytes)`: as `sendText`.
 fn ping(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    send_bytes(binding, arguments, Opcode::Ping)
+    send_control(binding, arguments, Opcode::Ping)
 }
 
 /// `pong(socket, bytes)`: as `sendText`.
 fn pong(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    send_bytes(binding, arguments, Opcode::Pong)
+    send_control(binding, arguments, Opcode::Pong)
 }
 
-fn send_bytes(binding: &Rc<Binding>, arguments: Arguments, opcode: Opcode) -> Result<Value> {
+fn send_control(binding: &Rc<Binding>, arguments: Arguments, opcode: Opcode) -> Result<Value> {
     let Some(socket) = socket(binding, arguments)? else { return binding.js.integer(0) };
-    let status = binding.js.with_bytes(arguments.value(1), |payload| status(&socket, opcode, payload))?;
+    let send = |payload: &[u8]| status(payload, socket.send(opcode, payload));
+    let status = binding.js.with_bytes(arguments.value(1), send)?;
     binding.js.number(status)
 }
 
-fn status(socket: &Rc<Socket>, opcode: Opcode, payload: &[u8]) -> f64 {
-    match socket.send(opcode, payload) {
+fn status(payload: &[u8], sent: Sent) -> f64 {
+    match sent {
         Sent::Accepted => payload.len() as f64,
         Sent::Buffered => -1.0,
         // The socket is open: it was looked up so.

@@ -37,6 +37,9 @@ function ServerWebSocket() {
   throw coded(TypeError, 'ERR_ILLEGAL_CONSTRUCTOR', "ServerWebSocket constructor cannot be invoked without 'new'");
 }
 
+/** What a handshake agrees to that asks for nothing. */
+const NOTHING = { protocol: '', extensions: '' };
+
 /** @typedef {(data: unknown, method: string) => string | ArrayBuffer | ArrayBufferView} Convert */
 
 class Socket {
@@ -53,13 +56,17 @@ class Socket {
   #address;
   /** The signal of the request it was. @type {AbortController | undefined} */
   #abort;
+  /** What the handshake agreed to. */
+  #agreed = NOTHING;
 
   /**
-   * @param {number} key
+   * @param {number | [key: number, protocol: string, extensions: string]} upgraded
    * @param {any} server
    * @param {unknown} data
    */
-  constructor(key, server, data) {
+  constructor(upgraded, server, data) {
+    const key = typeof upgraded === 'number' ? upgraded : upgraded[0];
+    if (typeof upgraded !== 'number') this.#agreed = { protocol: upgraded[1], extensions: upgraded[2] };
     this.#key = key;
     this.#server = server;
     this.#data = data;
@@ -275,7 +282,8 @@ class Socket {
     needArgument(method, args.length);
     checkCompress(args[1], method);
     const data = convert(args[0], method);
-    return ws.#sent(typeof data === 'string' ? native.sendText(ws.#key, data) : native.sendBinary(ws.#key, data), args[0]);
+    const sendNative = typeof data === 'string' ? native.sendText : native.sendBinary;
+    return ws.#sent(sendNative(ws.#key, data, args[1]), args[0]);
   }
 
   /**
@@ -294,7 +302,7 @@ class Socket {
     const data = convert(args[1], method);
     const { key } = ws.#server;
     const publishNative = typeof data === 'string' ? native.publishText : native.publishBinary;
-    return Socket.published(publishNative(key, topic, data, ws.#key), args[1], topic);
+    return Socket.published(publishNative(key, topic, data, args[2], ws.#key), args[1], topic);
   }
 
   /**
@@ -428,8 +436,16 @@ class Socket {
     Socket.#of(this).#data = value;
   }
 
+  get extensions() {
+    return Socket.#of(this).#agreed.extensions;
+  }
+
   get isPaused() {
     return native.isPaused(Socket.#of(this).#key);
+  }
+
+  get protocol() {
+    return Socket.#of(this).#agreed.protocol;
   }
 
   get readyState() {
@@ -459,13 +475,13 @@ Object.defineProperties(Socket.prototype, {
 
 /**
  * Makes the object of a native socket that has just been opened.
- * @param {number} key
+ * @param {number | [key: number, protocol: string, extensions: string]} upgraded what `native.upgrade` returned
  * @param {any} server
  * @param {unknown} data
  */
-function createSocket(key, server, data) {
+function createSocket(upgraded, server, data) {
   native ??= engine();
-  return new Socket(key, server, data);
+  return new Socket(upgraded, server, data);
 }
 
 /**

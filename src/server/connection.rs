@@ -17,12 +17,15 @@ use super::config::WebSocketConfig;
 use super::engine::Engine;
 use super::event::{Ending, Event, Held};
 use super::instance::Server;
-use super::outbox::{Outbox, SharedFrame, Spares};
+use super::outbox::{Outbox, Spares};
+use super::publication::Publication;
 use super::slots::Key;
 use super::transport::Transport;
 use crate::websocket::close::{truncate_reason, write_close};
+use crate::websocket::deflate::Compressor;
+use crate::websocket::extensions::Agreed;
 use crate::websocket::frame::{Opcode, write_frame};
-use crate::websocket::inflate::Inflater;
+use crate::websocket::inflate::Decompressor;
 use crate::websocket::receiver::{Event as Received, Limits, Receiver};
 use crate::websocket::timers::{Expiry, Idle};
 
@@ -33,6 +36,8 @@ pub(crate) struct Socket {
     transport: Rc<Transport>,
     config: RefCell<Rc<WebSocketConfig>>,
     receiver: RefCell<Receiver>,
+    /// Present where the server may compress.
+    compressor: RefCell<Option<Compressor>>,
     outbox: RefCell<Outbox>,
     idle: RefCell<Idle>,
     /// When the clock looks at `idle` next.
@@ -81,6 +86,7 @@ impl Socket {
         server: Rc<Server>,
         transport: Rc<Transport>,
         config: Rc<WebSocketConfig>,
+        agreed: Option<&Agreed>,
         greeting: impl FnOnce(&mut Vec<u8>),
     ) -> Rc<Self> {
         let engine = Rc::clone(&server.engine);
@@ -90,7 +96,8 @@ impl Socket {
             server,
             transport,
             config: RefCell::new(config),
-            receiver: RefCell::new(Receiver::new(None)),
+            receiver: RefCell::new(Receiver::new(agreed.map(Decompressor::new))),
+            compressor: RefCell::new(agreed.and_then(Compressor::new)),
             outbox: RefCell::default(),
             idle: RefCell::new(Idle::new(now)),
             armed: Cell::new(u64::MAX),
@@ -129,14 +136,43 @@ impl Socket {
         self.outbox.borrow().buffered_amount()
     }
 
-    /// Sends one frame.
+    /// Sends one frame, uncompressed.
     pub(crate) fn send(self: &Rc<Self>, opcode: Opcode, payload: &[u8]) -> Sent {
         self.enqueue(|outbox, spares| outbox.write(spares, |out| write_frame(out, opcode, payload)))
     }
 
-    /// Sends a frame that was encoded once for many sockets.
-    pub(crate) fn send_shared(self: &Rc<Self>, frame: &SharedFrame<'_>) -> Sent {
-        self.enqueue(|outbox, spares| outbox.push(spares, frame))
+    /// Sends one message, compressed if that was agreed to and `asked` for. `None` leaves it to the size of the message.
+    pub(crate) fn send_message(self: &Rc<Self>, opcode: Opcode, payload: &[u8], asked: Option<bool>) -> Sent {
+        let mut compressor = self.compressor.borrow_mut();
+        match &mut *compressor {
+            Some(compressor) if self.config.borrow().should_compress(asked, payload.len(), false) => self
+                .enqueue(|outbox, spares| {
+                    let deflater = &mut self.engine().deflater.borrow_mut();
+                    outbox.write(spares, |out| compressor.write_frame(deflater, out, opcode, payload));
+                }),
+            _ => self.send(opcode, payload),
+        }
+    }
+
+    /// Sends a message that others get too.
+    pub(crate) fn send_published(self: &Rc<Self>, publication: &mut Publication<'_>) -> Sent {
+        let mut compressor = self.compressor.borrow_mut();
+        self.enqueue(|outbox, spares| {
+            let Some(compressor) = compressor.as_mut().filter(|_| publication.compress) else {
+                let frame = publication.plain(spares);
+                return outbox.push(spares, frame);
+            };
+            let deflater = &mut self.engine().deflater.borrow_mut();
+            match compressor.shared_window_bits() {
+                Some(bits) => {
+                    let frame = publication.compressed(spares, deflater, bits);
+                    outbox.push(spares, frame);
+                }
+                None => outbox.write(spares, |out| {
+                    compressor.write_frame(deflater, out, publication.opcode, publication.payload);
+                }),
+            }
+        })
     }
 
     /// Answers a ping (RFC 6455 §5.5.2), unless the peer is so far behind that its pongs would pile up.
@@ -354,6 +390,9 @@ impl Socket {
         self.is_open.set(false);
         self.is_deaf.set(true);
         self.held.take();
+        // What compression kept is of no use while the socket lingers.
+        self.compressor.take();
+        self.receiver.replace(Receiver::new(None));
         if !self.outbox.borrow().is_blocked() {
             self.flush();
         }
@@ -455,7 +494,7 @@ impl Socket {
         }
         let limits = Limits { max_payload_length: self.config.borrow().max_payload_length };
         let mut receiver = self.receiver.borrow_mut();
-        let mut inflater = Inflater::default();
+        let mut inflater = self.engine().inflater.borrow_mut();
         let mut queue = self.engine().events.borrow_mut();
         loop {
             let socket = Rc::clone(self);

@@ -43,6 +43,23 @@ pub fn accept(method: &Method, headers: &HeaderMap) -> Result<Accept, Refusal> {
     })
 }
 
+impl Accept {
+    /// The subprotocol of the answer with these `headers`: the one they name, which may be none, or else the first that was offered.
+    pub fn protocol_with(&self, headers: &[(HeaderName, HeaderValue)]) -> Option<HeaderValue> {
+        match headers.iter().find(|(name, _)| name == SEC_WEBSOCKET_PROTOCOL) {
+            Some((_, given)) => first_protocol(given),
+            None => self.protocol.clone(),
+        }
+    }
+}
+
+/// Whether a request offers a subprotocol (§4.1).
+pub fn offers_protocol(headers: &HeaderMap, protocol: &str) -> bool {
+    let lists = headers.get_all(SEC_WEBSOCKET_PROTOCOL);
+    let mut offers = lists.iter().flat_map(|list| list.as_bytes().split(|&byte| byte == b','));
+    offers.any(|offer| offer.trim_ascii() == protocol.as_bytes())
+}
+
 /// Appends the 101 with what was agreed to of permessage-deflate, and the `headers` and the `cookies` (values of `set-cookie`) the caller
 /// wants in it.
 ///
@@ -80,12 +97,7 @@ pub fn write_response(
     }
     out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
     write_field(out, "Sec-WebSocket-Accept", accept.accept_key.as_bytes());
-    let given = headers.iter().find(|(name, _)| name == SEC_WEBSOCKET_PROTOCOL);
-    let protocol = match given {
-        Some((_, value)) => first_protocol(value),
-        None => accept.protocol.clone(),
-    };
-    if let Some(protocol) = protocol {
+    if let Some(protocol) = accept.protocol_with(headers) {
         write_field(out, "Sec-WebSocket-Protocol", protocol.as_bytes());
     }
     if let Some(agreed) = deflate {
@@ -299,6 +311,14 @@ mod tests {
     fn a_plain_response_is_buns_to_the_byte() {
         let expected = format!("{START}{OURS}Sec-WebSocket-Protocol: p1\r\nDate: {DATE}\r\n\r\n");
         assert_eq!(respond(&[], &[]), expected);
+    }
+
+    #[test]
+    fn a_protocol_is_offered_when_it_is_one_of_the_names_in_any_of_the_fields() {
+        let headers = fields(&[("sec-websocket-protocol", "a, b"), ("sec-websocket-protocol", "c")]);
+        for (protocol, is_offered) in [("a", true), ("b", true), ("c", true), ("A", false), ("a, b", false)] {
+            assert_eq!(offers_protocol(&headers, protocol), is_offered, "{protocol}");
+        }
     }
 
     #[test]
