@@ -7,6 +7,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
+use std::num::NonZeroU64;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -39,7 +41,7 @@ pub(crate) struct Socket {
     /// Present where the server may compress.
     compressor: RefCell<Option<Compressor>>,
     outbox: RefCell<Outbox>,
-    idle: RefCell<Idle>,
+    idle: Cell<Idle>,
     /// When the clock looks at `idle` next.
     armed: Cell<u64>,
     topics: RefCell<Vec<Arc<str>>>,
@@ -48,6 +50,7 @@ pub(crate) struct Socket {
     is_open: Cell<bool>,
     is_paused: Cell<bool>,
     /// What waits for JavaScript to be done with the messages before; reading rests meanwhile.
+    #[expect(clippy::box_collection, reason = "one word of every socket for what hardly any has")]
     held: RefCell<Option<Box<VecDeque<Held>>>>,
     /// Nothing more is read for JavaScript: an ending is on its way.
     is_deaf: Cell<bool>,
@@ -79,8 +82,7 @@ const MAX_LINGERING: usize = 4096;
 const READS_PER_POLL: usize = 4;
 
 impl Socket {
-    /// A socket on `transport` that says `greeting` first, and its task. `early` is what the peer sent behind its handshake, of
-    /// which `skip` bytes belong to the handshake's own content.
+    /// An open socket on `transport` that says `greeting` first.
     pub(crate) fn new(
         key: Key,
         server: Rc<Server>,
@@ -99,7 +101,7 @@ impl Socket {
             receiver: RefCell::new(Receiver::new(agreed.map(Decompressor::new))),
             compressor: RefCell::new(agreed.and_then(Compressor::new)),
             outbox: RefCell::default(),
-            idle: RefCell::new(Idle::new(now)),
+            idle: Cell::new(Idle::new(now)),
             armed: Cell::new(u64::MAX),
             topics: RefCell::default(),
             waker: RefCell::new(None),
@@ -204,7 +206,7 @@ impl Socket {
             self.mark_dirty();
         }
         if !config.idle.send_pings {
-            self.idle.borrow_mut().sent(self.engine().now(), &config.idle);
+            self.update_idle(|idle| idle.sent(self.engine().now(), &config.idle));
         }
         if self.outbox.borrow().is_blocked() { Sent::Buffered } else { Sent::Accepted }
     }
@@ -283,7 +285,7 @@ impl Socket {
     /// Stops reading. What has been read already is still delivered.
     pub(crate) fn pause(&self) {
         if self.is_open.get() && !self.is_paused.replace(true) {
-            self.idle.borrow_mut().pause();
+            self.update_idle(Idle::pause);
         }
     }
 
@@ -295,7 +297,7 @@ impl Socket {
     }
 
     fn read_on(self: &Rc<Self>) {
-        self.idle.borrow_mut().resume(self.engine().now());
+        self.update_idle(|idle| idle.resume(self.engine().now()));
         self.arm();
         self.rouse();
     }
@@ -309,7 +311,7 @@ impl Socket {
     pub(crate) fn hold(&self) {
         if self.is_open.get() {
             self.held.borrow_mut().get_or_insert_default();
-            self.idle.borrow_mut().pause();
+            self.update_idle(Idle::pause);
         }
     }
 
@@ -339,9 +341,16 @@ impl Socket {
         self.arm();
     }
 
+    fn update_idle<R>(&self, update: impl FnOnce(&mut Idle) -> R) -> R {
+        let mut idle = self.idle.get();
+        let result = update(&mut idle);
+        self.idle.set(idle);
+        result
+    }
+
     /// Makes the clock look at this socket no later than its deadline.
     fn arm(self: &Rc<Self>) {
-        let deadline = self.idle.borrow().deadline(&self.config.borrow().idle);
+        let deadline = self.idle.get().deadline(&self.config.borrow().idle);
         if let Some(deadline) = deadline.filter(|&deadline| deadline < self.armed.get()) {
             self.armed.set(deadline);
             self.engine().watch_socket(deadline, self.key);
@@ -358,7 +367,7 @@ impl Socket {
         if self.is_deaf.get() {
             return;
         }
-        let expiry = self.idle.borrow_mut().expire(now, &self.config.borrow().idle);
+        let expiry = self.update_idle(|idle| idle.expire(now, &self.config.borrow().idle));
         match expiry {
             Expiry::None => {}
             Expiry::Ping => {
@@ -466,9 +475,11 @@ impl Socket {
             if rests || !self.engine().has_room(cx.waker()) {
                 return;
             }
-            if !life.early.is_empty() {
-                let mut early = std::mem::take(&mut life.early);
-                self.receive(&mut early, &mut life.skip);
+            if let Some(early) = &mut life.early
+                && !early.bytes.is_empty()
+            {
+                let mut bytes = std::mem::take(&mut early.bytes);
+                self.receive(life.meaningful(&mut bytes));
                 continue;
             }
             let mut scratch = self.engine().scratch.borrow_mut();
@@ -476,8 +487,8 @@ impl Socket {
             match self.transport.poll_read(cx, &mut buffer) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(count)) if count > 0 => {
-                    self.idle.borrow_mut().received(self.engine().now());
-                    self.receive(buffer.filled_mut(), &mut life.skip);
+                    self.update_idle(|idle| idle.received(self.engine().now()));
+                    self.receive(life.meaningful(buffer.filled_mut()));
                 }
                 Poll::Ready(_) => return self.lose(),
             }
@@ -486,12 +497,7 @@ impl Socket {
     }
 
     /// Turns bytes into events.
-    fn receive(self: &Rc<Self>, mut bytes: &mut [u8], skip: &mut usize) {
-        if *skip > 0 {
-            let skipped = bytes.len().min(*skip);
-            *skip -= skipped;
-            bytes = &mut bytes[skipped..];
-        }
+    fn receive(self: &Rc<Self>, mut bytes: &mut [u8]) {
         let limits = Limits { max_payload_length: self.config.borrow().max_payload_length };
         let mut receiver = self.receiver.borrow_mut();
         let mut inflater = self.engine().inflater.borrow_mut();
@@ -535,7 +541,7 @@ impl Socket {
     fn poll_linger(self: &Rc<Self>, cx: &mut Context<'_>, life: &mut Life) -> Poll<()> {
         let now = self.engine().now();
         let deadline = match life.lingers_until {
-            Some(deadline) => deadline,
+            Some(deadline) => deadline.get(),
             None => {
                 let count = self.engine().lingering.get();
                 if count >= MAX_LINGERING {
@@ -543,7 +549,7 @@ impl Socket {
                 }
                 self.engine().lingering.set(count + 1);
                 self.engine().wake_after(LINGER, cx.waker().clone());
-                *life.lingers_until.insert(now + LINGER)
+                life.lingers_until.insert(NonZeroU64::MIN.saturating_add(now + LINGER - 1)).get()
             }
         };
         if now >= deadline {
@@ -563,24 +569,59 @@ impl Socket {
     }
 }
 
-/// What only the task needs.
-struct Life {
-    early: Vec<u8>,
-    skip: usize,
-    lingers_until: Option<u64>,
+/// The task of a socket: its life after the handshake.
+pub(crate) struct Life {
+    socket: Rc<Socket>,
+    early: Option<Box<Early>>,
+    /// Once it is closed.
+    lingers_until: Option<NonZeroU64>,
 }
 
-/// The life of a socket after the handshake. `early` is what the peer sent behind its handshake; the first `skip` bytes from the
-/// peer are the handshake's own content and mean nothing.
-pub(crate) async fn run(socket: Rc<Socket>, early: Vec<u8>, skip: usize) {
-    let mut life = Life { early, skip, lingers_until: None };
-    std::future::poll_fn(|cx| socket.poll(cx, &mut life)).await;
-    let engine = socket.engine();
-    if life.lingers_until.is_some() {
-        engine.lingering.set(engine.lingering.get() - 1);
+/// What came with the handshake, or is still to come of it.
+struct Early {
+    bytes: Vec<u8>,
+    /// The first bytes from the peer are the handshake's own content and mean nothing.
+    skip: usize,
+}
+
+impl Life {
+    /// `early` is what the peer sent behind its handshake, of which, and of what follows, the first `skip` bytes mean nothing.
+    pub(crate) fn new(socket: Rc<Socket>, early: Vec<u8>, skip: usize) -> Self {
+        let is_early = !early.is_empty() || skip > 0;
+        let early = is_early.then(|| Box::new(Early { bytes: early, skip }));
+        Self { socket, early, lingers_until: None }
     }
-    // Given up with bytes unsent: they no longer hold the process.
-    if socket.is_flushing.replace(false) {
-        engine.flushing.set(engine.flushing.get() - 1);
+
+    /// What is left of the peer's bytes without the content of its handshake.
+    fn meaningful<'a>(&mut self, bytes: &'a mut [u8]) -> &'a mut [u8] {
+        let Some(early) = &mut self.early else { return bytes };
+        let skipped = bytes.len().min(early.skip);
+        early.skip -= skipped;
+        if early.skip == 0 && early.bytes.is_empty() {
+            self.early = None;
+        }
+        &mut bytes[skipped..]
+    }
+}
+
+impl Future for Life {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let socket = Rc::clone(&self.socket);
+        socket.poll(cx, &mut self)
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        let engine = self.socket.engine();
+        if self.lingers_until.is_some() {
+            engine.lingering.set(engine.lingering.get() - 1);
+        }
+        // Given up with bytes unsent: they no longer hold the process.
+        if self.socket.is_flushing.replace(false) {
+            engine.flushing.set(engine.flushing.get() - 1);
+        }
     }
 }
