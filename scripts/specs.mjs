@@ -41,6 +41,7 @@ const table = {
   readme: { on: ['node'] }, // starts Node and Bun itself
   runtimes: { on: ['node'], limit: 600 }, // starts every supported Node and Bun; downloads Nodes
   serial: { on: own },
+  subprotocol: { on: own },
   stress: { on: ['node', 'watched', 'bun'], alone: true, limit: 600 },
   workers: { on: ['node'], alone: true, limit: 600 },
 };
