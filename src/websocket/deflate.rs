@@ -132,7 +132,7 @@ fn new_stream(window_bits: u8, memory_level: i32) -> Deflate {
 /// The window bits of a stream for a client with `window_bits`. zlib has no 8, but with 9 it looks back no further than 250 bytes, which
 /// the 256 of 8 hold.
 fn stream_bits(window_bits: u8) -> u8 {
-    window_bits.max(MIN_WINDOW_BITS)
+    window_bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS)
 }
 
 /// Appends the frame of `payload` as `stream` compresses it: copied once, from `scratch`, which all streams write to, so that `out` never
