@@ -31,8 +31,9 @@ const LIMIT = 120;
  * @type {Record<string, { on?: string[], alone?: boolean, limit?: number }>}
  */
 const table = {
-  'close-cause': { on: own },
+  autobahn: { on: ['node'], alone: true, limit: 900 }, // waits for what must happen within a second; may have to install the suite
   chat: { on: ['node'], alone: true, limit: 600 }, // starts Chromium, and the chat on every host; may have to install the browser
+  'close-cause': { on: own },
   dropped: { on: own },
   'idle-timeout': { alone: true }, // real time, to 100 ms
   loader: { on: ['node'] },
