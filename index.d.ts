@@ -1,152 +1,579 @@
-// The typings of mantou. Times are in seconds, sizes in bytes.
+// The typings of mantou, which are its manual: units, defaults, return values and errors stand with each member.
+//
+// Times are in seconds, sizes in bytes; 1 KiB is 1024 bytes, 1 MiB 1024 KiB. "RFC 6455 §7.4" names the section a rule comes from: RFC 6455 is
+// WebSocket, RFC 7692 its compression, RFC 9110 HTTP, RFC 9112 HTTP/1.1. An error is named by its class, its `code` if it has one, and its message.
 
-/** What the send methods return: bytes of the message when it was sent, `-1` when it was queued behind backpressure, `0` when it was dropped (or empty). */
+/// <reference types="node" />
+
+/**
+ * Starts a server. It listens when this returns: `server.port` and `server.url` are true at once.
+ *
+ * The type of `ws.data` is given as a type argument, `serve<Session>({ … })`, or carried by {@link WebSocketHandler.data}.
+ *
+ * @returns the server; the process stays alive until it is stopped or unreferenced
+ * @throws TypeError `ERR_INVALID_ARG_TYPE` "Bun.serve expects an object", or the message that stands with the option that is wrong
+ * @throws TypeError "mantou does not support the option '…' yet" for an option of Bun's that is not in these typings; unknown options are ignored
+ * @throws Error `EADDRINUSE` "Failed to start server. Is port … in use?"
+ * @throws Error `EADDRNOTAVAIL` or `ENOTFOUND` when `hostname` is not an address of this machine, or of none
+ * @throws Error `EACCES` when the system does not let this process listen there
+ * @throws Error `ENOENT`, `ENOTDIR` or `ENAMETOOLONG` when `unix` is no path for a socket, `EADDRINUSE` when something is there already
+ */
+export declare function serve<WebSocketData = undefined>(options: Serve.Options<WebSocketData>): Server<WebSocketData>;
+
+/** The options of {@link serve} and of {@link Server.reload}. */
+export declare namespace Serve {
+  /** What `serve()` takes: a `hostname` and `port`, or the path of a `unix` socket; with `websocket` or without. */
+  type Options<WebSocketData = undefined> = BaseOptions<WebSocketData> &
+    XOR<HostnamePortOptions, UnixOptions> &
+    XOR<WithoutWebSocket<WebSocketData>, WithWebSocket<WebSocketData>>;
+
+  /** What `reload()` takes: what `serve()` takes, of which `fetch`, `error` and `websocket` replace what was. The others are ignored. */
+  type ReloadOptions<WebSocketData = undefined> = Partial<
+    BaseOptions<WebSocketData> & HostnamePortOptions & UnixOptions & WithWebSocket<WebSocketData>
+  >;
+
+  /** The options of every server. */
+  interface BaseOptions<WebSocketData = undefined> {
+    /**
+     * Answers a request whose `fetch` threw, rejected, or returned an Error or a Response that can't be sent. It gets the value as it was thrown,
+     * which need not be an Error, and `this` is the server. It may `upgrade()` the request, too. What WebSocket handlers throw does not come here.
+     *
+     * When it throws itself or gives no Response, and when there is no `error`, the client gets `500`, the error is printed, and `process.exitCode`
+     * is set to 1; the server goes on. In `development` without `error` the answer shows the error, otherwise it says "Something went wrong!".
+     *
+     * @throws TypeError `ERR_INVALID_ARG_TYPE` "Expected error to be a function"
+     */
+    error?: (this: Server<WebSocketData>, error: ErrorLike) => MaybePromise<Response | void | undefined>;
+    /**
+     * Whether clients are shown errors and hints for who writes the server: a page with the stack when nothing else answers.
+     *
+     * @default true, false when the environment variable NODE_ENV is "production"
+     */
+    development?: boolean;
+    /** A name for the server, shown by {@link Server.id}. Means nothing to mantou. @default "" */
+    id?: string | null;
+  }
+
+  /** A server that listens on an address of the machine. */
+  interface HostnamePortOptions {
+    /**
+     * The name or IP address to listen on. `"0.0.0.0"` takes IPv4 clients, `"::"` those of IPv6 and, unless `ipv6Only`, of IPv4.
+     *
+     * @default every address of the machine, IPv6 and IPv4
+     */
+    hostname?: string;
+    /**
+     * An integer from 0 to 65535, or a string that is one. 0 takes a free port, which {@link Server.port} tells.
+     *
+     * @default the first of the environment variables BUN_PORT, PORT and NODE_PORT that was set when the process started, else 3000
+     * @throws RangeError `ERR_OUT_OF_RANGE` "The value of "options.port" is out of range. …"
+     */
+    port?: string | number;
+    /** Whether other servers may listen on the same port: the system spreads the connections (SO_REUSEPORT). @default false */
+    reusePort?: boolean;
+    /** Whether an IPv6 address takes IPv6 clients only. Nothing to an IPv4 one. @default false */
+    ipv6Only?: boolean;
+    /** HTTP/1.1 is what is served; `false` throws a TypeError. @default true */
+    http1?: true;
+  }
+
+  /** A server that listens on a Unix socket. */
+  interface UnixOptions {
+    /**
+     * The path of the socket, which `stop()` and the end of the process remove. With a NUL first, a name of Linux's abstract namespace.
+     *
+     * @throws TypeError `ERR_INVALID_ARG_TYPE` "Cannot specify both hostname and unix"
+     */
+    unix: string;
+  }
+
+  /** A server of HTTP alone: every request is answered with a Response. */
+  interface WithoutWebSocket<WebSocketData = undefined> {
+    /**
+     * Answers a request, whatever its method (RFC 9110 §9.1). Requests of one connection are answered in their order (RFC 9112 §9.3.2).
+     * `request.signal` aborts when the client leaves before its answer is complete. `this` is the server, too.
+     *
+     * A Response goes out with its `statusText` as the reason phrase (RFC 9112 §4); a body that is a stream goes out as it comes, in chunks (RFC 9112
+     * §7.1). Returning anything else sends `204 No Content` (in `development` a hint) and prints an error; throwing goes to `error`.
+     *
+     * @throws TypeError `ERR_INVALID_ARG_TYPE` "Bun.serve() needs either: …" without it, "Expected fetch() to be a function" when it is none
+     */
+    fetch: (this: Server<WebSocketData>, request: Request, server: Server<WebSocketData>) => MaybePromise<Response>;
+  }
+
+  /** A server of HTTP and WebSocket: a request that `server.upgrade()` took needs no Response. */
+  interface WithWebSocket<WebSocketData = undefined> {
+    /**
+     * Answers a request, as without WebSockets, or turns it into one: `if (server.upgrade(request)) return;`. What it returns after that is ignored,
+     * and what it throws goes to `error`, whose Response is ignored.
+     *
+     * @throws TypeError `ERR_INVALID_ARG_TYPE` "Bun.serve() needs either: …" without it, "Expected fetch() to be a function" when it is none
+     */
+    fetch: (this: Server<WebSocketData>, request: Request, server: Server<WebSocketData>) => MaybePromise<Response | void | undefined>;
+    /**
+     * The handlers and limits of WebSockets. `{}` will do: it upgrades, and answers pings and closes.
+     *
+     * @throws TypeError `ERR_INVALID_ARG_TYPE` "Expected websocket to be an object"
+     */
+    websocket: WebSocketHandler<WebSocketData>;
+  }
+}
+
+/**
+ * The `websocket` option: what happens on connections, and their limits. It is read once, by `serve()` or `reload()`; changing it later has no effect.
+ *
+ * `this` is undefined in every handler. Handlers of one connection run one after the other, in the order of its frames; promises and
+ * `process.nextTick` callbacks run between two of them. A promise that a handler returns is not waited for: the next message may come before it
+ * settles, unless `serial`. {@link ServerWebSocket.pause} holds messages back, too.
+ *
+ * What a handler throws goes to `error`; without one it is an `uncaughtException`. A promise that rejects is an `unhandledRejection`.
+ *
+ * Any handler that is not a function throws a TypeError `ERR_INVALID_ARG_TYPE` "websocket expects a function for the '…' option"; a number that is
+ * no integer "websocket expects … to be an integer"; a value that should be true or false "websocket expects … to be a boolean".
+ */
+export interface WebSocketHandler<T = undefined> {
+  /** Carries the type of `ws.data`: `data: {} as Session`. Its value is ignored. */
+  data?: T;
+  /**
+   * The connection is open. Runs inside {@link Server.upgrade}; what it sends leaves together with the handshake's answer.
+   * When it throws, the connection is dropped without a Close frame: `close` gets 1006, then `error` what was thrown.
+   */
+  open?(this: void, ws: ServerWebSocket<T>): void | Promise<void>;
+  /**
+   * A message came, whole (RFC 6455 §5.6): a string for a text message, a Buffer for a binary one. With another {@link ServerWebSocket.binaryType} a
+   * binary message is of that type, whatever this signature says. Bytes are the handler's own; nothing else changes them.
+   */
+  message?(this: void, ws: ServerWebSocket<T>, message: string | Buffer<ArrayBuffer>): void | Promise<void>;
+  /**
+   * The connection is over. Runs once, and no handler but `error` after it. `ws` sends nothing any more and has left its topics, but may still
+   * publish to others.
+   *
+   * `code` and `reason` are those of the peer's Close frame, or those given to `close()`. Otherwise (RFC 6455 §7.1.5):
+   * 1005 and "" for a Close frame without a code; 1001 and "Server closed" for `stop(true)`; 1006 for an end without a Close frame from the peer, with
+   * a reason where the server has one: "WebSocket timed out from inactivity", or what was wrong with a frame, like "Received too big message",
+   * of which the peer got a Close frame with 1002, 1007 or 1009.
+   */
+  close?(this: void, ws: ServerWebSocket<T>, code: number, reason: string): void | Promise<void>;
+  /**
+   * The system took some of what was buffered, after a send that returned -1. Runs each time it does;
+   * {@link ServerWebSocket.getBufferedAmount} says what is left, 0 at the last.
+   */
+  drain?(this: void, ws: ServerWebSocket<T>): void | Promise<void>;
+  /** A ping came (RFC 6455 §5.5.2). It has been answered with a pong already. `data` is at most 125 bytes, of the type that `binaryType` says. */
+  ping?(this: void, ws: ServerWebSocket<T>, data: Buffer<ArrayBuffer>): void | Promise<void>;
+  /** A pong came (RFC 6455 §5.5.3): the answer to a ping, also to an automatic one, or unasked for. `data` as for `ping`. */
+  pong?(this: void, ws: ServerWebSocket<T>, data: Buffer<ArrayBuffer>): void | Promise<void>;
+  /**
+   * Another handler threw. It gets the value as it was thrown, which need not be an Error. The connection stays open, unless it was `open` that threw.
+   * What it throws itself is an `uncaughtException`.
+   */
+  error?(this: void, error: Error, ws: ServerWebSocket<T>): void | Promise<void>;
+  /**
+   * A message was dropped, because more than `backpressureLimit` was waiting for its receiver: no loss goes unheard. Not in Bun.
+   *
+   * Runs inside the `send` or `publish`, before that returns 0; after a publication, once for each socket that it did not reach. It may send, but
+   * what it drops itself on the same socket is not reported again. Pings, pongs, and what is sent on a closed socket don't come here.
+   *
+   * @param data what was to be sent, the very value that was given
+   * @param topic of the publication; undefined for what was sent to `ws` alone
+   */
+  dropped?(this: void, ws: ServerWebSocket<T>, data: unknown, topic: string | undefined): void | Promise<void>;
+  /**
+   * How many messages of one connection `message` may be busy with, when it returns promises: `true` is 1, a number that many, `false` any number. Not
+   * in Bun.
+   *
+   * What comes behind waits until one of the promises has settled: messages, and with them pings, pongs, and the close of the peer. Meanwhile the
+   * connection is not read, so that TCP holds the client back and memory stays bounded, and its idle timeout rests. A handler whose promise never
+   * settles holds its connection until `terminate()`, `close()` or `stop(true)`.
+   *
+   * @default false
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "websocket expects serial to be a boolean or a positive integer"
+   */
+  serial?: boolean | number;
+  /**
+   * Bytes of the largest message taken, its fragments together and decompressed, 0 to 4294967295; a larger number counts as that, a negative one as 0,
+   * which takes empty messages only. A client that sends more gets a Close frame 1009 "Received too big message" (RFC 6455 §7.4.1).
+   *
+   * @default 16777216 (16 MiB)
+   */
+  maxPayloadLength?: number;
+  /**
+   * Bytes that may wait for a slow client. Once more than that is buffered, further messages are dropped and sends return 0; so at most this and one
+   * message wait. 0, or less, for no limit.
+   *
+   * @default 16777216 (16 MiB)
+   */
+  backpressureLimit?: number;
+  /** Whether dropping a message for `backpressureLimit` also ends the connection, without a Close frame: `close` gets 1006. @default false */
+  closeOnBackpressureLimit?: boolean;
+  /**
+   * Seconds of silence after which a connection ends, without a Close frame: `close` gets 1006 "WebSocket timed out from inactivity". An integer
+   * up to 960, exact to 0.1 s; 0, or less, for never. With `sendPings` only what is received breaks the silence; without, what is sent too.
+   *
+   * @default 120
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "websocket expects idleTimeout to be 960 or less"
+   */
+  idleTimeout?: number;
+  /** Whether {@link ServerWebSocket.publish} also reaches the socket it is called on, if that is subscribed. @default false */
+  publishToSelf?: boolean;
+  /**
+   * Whether a silent client is sent an empty ping (RFC 6455 §5.5.2) before `idleTimeout` ends its connection: 16 s before where that is 32 s or
+   * more, 8 s from 16 s on, 4 s from 8 s on, half of it below. The client's pong counts as a sign of life. Without `idleTimeout` there are no pings.
+   *
+   * @default true
+   */
+  sendPings?: boolean;
+  /**
+   * Compression (permessage-deflate, RFC 7692) with clients that offer it. `true` is short for `{ compress: 'shared', decompress: 'shared' }`.
+   *
+   * `compress` is what the server sends with, `decompress` what it receives with. A side that is left out, or `true`, is `'shared'`; `false` is
+   * `'disable'`. Nothing is negotiated when both are disabled, when neither is given, or when the only one given is disabled. With `compress`
+   * disabled the server takes compressed messages and sends none. `decompress` can't be disabled alone, because a client that was granted the
+   * extension may compress whenever it likes (RFC 7692 §6.2): it counts as `'shared'`.
+   *
+   * Which messages are compressed is up to the `compress` argument of the sending methods, and where that is omitted to the level: see
+   * {@link WebSocketCompressor}. Control frames and empty messages never are.
+   *
+   * Of a client's offers the first that can be met is accepted (RFC 7692 §5.1, §7.1); if none can, the connection opens without compression. A message
+   * that can't be decompressed ends its connection with a Close frame 1007 "Received invalid compressed data".
+   *
+   * @default false
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "websocket expects perMessageDeflate to be a boolean or an object"
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "websocket expects a valid compress option, either "disable" "shared" …", or decompress
+   */
+  perMessageDeflate?: boolean | { compress?: WebSocketCompressor | boolean; decompress?: WebSocketCompressor | boolean };
+}
+
+/**
+ * How much memory a connection's compressor or decompressor may take.
+ *
+ * - `"disable"`: no compression.
+ * - `"shared"`: none. Every message is compressed by itself, without the context of those before it (RFC 7692 §7.1.1).
+ * - `"dedicated"`: as much as it wants. Messages are compressed with the context of those before them, which makes similar messages small.
+ * - `"3KB"` to `"256KB"`: about so much, with context. The window of a compressor (RFC 7692 §7.1.2) has 9 bits for 3KB and 4KB, then one more for
+ *   each name up to 15 for 256KB; that of a decompressor has 11 bits for 3KB, 12, 13 and 14 for 4KB, 8KB and 16KB, and 15 from 32KB on.
+ *
+ * With a sized `compress` a message of more bytes than the name says (1 KB is 1024) is compressed when the `compress` argument of the sending method
+ * is omitted. With `"shared"` and `"dedicated"`, omitting it means no for the methods of a socket and yes for {@link Server.publish}.
+ */
+export type WebSocketCompressor = 'disable' | 'shared' | 'dedicated' | '3KB' | '4KB' | '8KB' | '16KB' | '32KB' | '64KB' | '128KB' | '256KB';
+
+/**
+ * A WebSocket connection, on the side of the server. {@link Server.upgrade} makes it; the same object comes to every handler of a connection.
+ *
+ * It can be kept and used at any time. After the end of the connection the sending methods return 0 and those of topics false, without looking at
+ * their arguments; `close`, `terminate`, `pause` and `resume` do nothing; the others work as before.
+ *
+ * Methods need their socket, or a Proxy of it, as `this`: otherwise they throw a TypeError `ERR_INVALID_THIS` "Expected this to be instanceof
+ * ServerWebSocket…".
+ */
+export declare class ServerWebSocket<T = undefined> {
+  /** @throws Error "Cannot construct ServerWebSocket": only the server makes them. The class is there for `instanceof`. */
+  private constructor();
+
+  /**
+   * Sends a message (RFC 6455 §5.6): a text message for a string, a binary one for bytes. Bytes are copied before this returns. In a text, a
+   * surrogate without its other half becomes U+FFFD.
+   *
+   * @param compress whether to compress the message where compression was agreed with the client; omitted, the level decides
+   * ({@link WebSocketCompressor})
+   * @returns the bytes of the message, uncompressed and for a text those of its UTF-8, when the system or the cork took it, which is 0 for an
+   * empty message; -1 when some of it waits for the client to read, and `drain` will run; 0 when it was dropped, because more than
+   * `backpressureLimit` was waiting already or because the connection is closed
+   * @throws Error "send requires at least 1 argument", "send requires a non-empty message" for undefined and null, "send expects compress to be
+   * a boolean"
+   * @throws TypeError "send cannot send a Blob synchronously; await blob.bytes() first"
+   */
+  send(data: string | BufferSource, compress?: boolean): ServerWebSocketSendStatus;
+  /**
+   * Sends a text message. `compress` and the return value are those of `send`.
+   *
+   * @throws Error "sendText requires at least 1 argument", "sendText expects a string", "sendText expects compress to be a boolean"
+   */
+  sendText(data: string, compress?: boolean): ServerWebSocketSendStatus;
+  /**
+   * Sends a binary message. `compress` and the return value are those of `send`.
+   *
+   * @throws Error "sendBinary requires at least 1 argument", "sendBinary expects a Blob or BufferSource", "sendBinary expects compress to be a boolean"
+   * @throws TypeError "sendBinary cannot send a Blob synchronously; await blob.bytes() first"
+   */
+  sendBinary(data: BufferSource, compress?: boolean): ServerWebSocketSendStatus;
+
+  /**
+   * Closes the connection: sends what is still waiting, then a Close frame (RFC 6455 §5.5.1). The `close` handler runs inside, with this code and
+   * reason; after it `readyState` is 3. Does nothing on a closed socket.
+   *
+   * @param code 1000 when omitted. Any number is taken, as a 32-bit integer, and its low 16 bits are sent; 0, 1005 and 1006, which must not be
+   * sent (RFC 6455 §7.4.1), give a Close frame without code and reason. Codes for applications are 4000 to 4999 (RFC 6455 §7.4.2)
+   * @param reason "" when omitted. Cut to 123 bytes of UTF-8, at a character
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "close requires a numeric code or undefined"
+   */
+  close(code?: number, reason?: string): void;
+  /** Ends the connection without a Close frame; what still waits is lost. The `close` handler runs inside, with 1006 and "". Nothing on a closed socket. */
+  terminate(): void;
+
+  /**
+   * Sends a ping (RFC 6455 §5.5.2), whose answer comes to the `pong` handler. Without `data` it is empty.
+   *
+   * @returns as `send`
+   * @throws RangeError "The data size must not be greater than 125 bytes. Received … bytes." (RFC 6455 §5.5)
+   * @throws Error "ping expects a string, Blob, or BufferSource"
+   * @throws TypeError "ping cannot send a Blob synchronously; await blob.bytes() first"
+   */
+  ping(data?: string | BufferSource): ServerWebSocketSendStatus;
+  /**
+   * Sends a pong (RFC 6455 §5.5.3). Pings are answered without it.
+   *
+   * @returns as `send`
+   * @throws the errors of `ping`, with its own name
+   */
+  pong(data?: string | BufferSource): ServerWebSocketSendStatus;
+
+  /**
+   * Sends a message to every subscriber of a topic, in order with what is sent to each of them otherwise. The socket itself is left out unless
+   * `publishToSelf`; it need not be subscribed, and may be closed.
+   *
+   * @param topic any string but ""; there are no wildcards
+   * @param compress as for `send`
+   * @returns the bytes of the message, not multiplied by the number of its receivers; -1 when it waits for some of them; 0 when one of them
+   * had to drop it, when nobody else is subscribed, or when the message is empty
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "The "topic" argument must be of type string. Received …"
+   * @throws Error "publish requires a non-empty topic name", and the errors of `send` with its own name
+   */
+  publish(topic: string, data: string | BufferSource, compress?: boolean): ServerWebSocketSendStatus;
+  /** Publishes a text message: `publish` with the errors of `sendText`. To the topic "", which has no subscribers, it sends nothing and returns 0. */
+  publishText(topic: string, data: string, compress?: boolean): ServerWebSocketSendStatus;
+  /** Publishes a binary message: `publish` with the errors of `sendBinary`. */
+  publishBinary(topic: string, data: BufferSource, compress?: boolean): ServerWebSocketSendStatus;
+
+  /**
+   * Subscribes to a topic of its server, until `unsubscribe` or the end of the connection.
+   *
+   * @param topic any string but ""
+   * @returns true, also when it was subscribed before, which changes nothing; false on a closed socket
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "The "topic" argument must be of type string. Received …"
+   * @throws Error "subscribe requires at least 1 argument", "subscribe requires a non-empty topic name"
+   */
+  subscribe(topic: string): boolean;
+  /**
+   * Leaves a topic.
+   *
+   * @returns whether it was subscribed
+   * @throws the errors of `subscribe`, with its own name
+   */
+  unsubscribe(topic: string): boolean;
+  /**
+   * Whether the socket is subscribed to a topic.
+   *
+   * @throws the errors of `subscribe`, with its own name
+   */
+  isSubscribed(topic: string): boolean;
+  /** The topics it is subscribed to, in the order of subscription: a new array each time, empty on a closed socket. */
+  readonly subscriptions: string[];
+
+  /**
+   * Calls `callback` at once, with the socket as its argument and as `this`. What is sent inside, until it returns, leaves together; what is sent
+   * within one turn of the event loop, as in a handler, does so anyway.
+   *
+   * @returns what `callback` returns; what it throws is passed on
+   * @throws TypeError `ERR_MISSING_ARGS` "Not enough arguments to 'cork'. Expected 1, got 0."
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "The "callback" argument must be of type function. Received …"
+   */
+  cork<R = unknown>(callback: (this: ServerWebSocket<T>, ws: ServerWebSocket<T>) => R): R;
+
+  /** Bytes that were sent and that the system has not taken yet, as frames: with headers, and compressed where they are. 0 on a closed socket. */
+  getBufferedAmount(): number;
+
+  /**
+   * Stops reading from the client, which backs up to it (TCP). Messages that were read already still come. The idle timeout rests, sending
+   * goes on, and the end of the connection is noticed after `resume()` only.
+   */
+  pause(): void;
+  /** Reads again, after `pause()`. */
+  resume(): void;
+  /** Whether reading is paused; false on a closed socket. */
+  readonly isPaused: boolean;
+
+  /** The client's IP address without its port: "127.0.0.1", "::1"; "" on a Unix socket. It stays after the end of the connection. */
+  readonly remoteAddress: string;
+  /** 1 while the connection is open, 3 from the `close` handler on (RFC 6455 §4.1, §7.1.4). 0 and 2 are states of a client. */
+  readonly readyState: WebSocketReadyState;
+  /**
+   * Why the connection closed; undefined while it is open. Not in Bun.
+   *
+   * - `"peer"`: the client sent a Close frame. `"io"`: it left without one, or the connection broke.
+   * - `"server"`: `close()` or `terminate()`, or `open` threw. `"stop"`: `server.stop(true)`.
+   * - `"idle"`: nothing was heard for `idleTimeout` seconds. `"backpressure"`: `closeOnBackpressureLimit`.
+   * - `"too-big"`: a message over `maxPayloadLength`. `"protocol"`: anything else that RFC 6455 or 7692 forbid; the reason says what.
+   */
+  readonly closeCause: CloseCause | undefined;
+  /** The subprotocol that the handshake agreed on (RFC 6455 §1.9), "" without one. Not in Bun. */
+  readonly protocol: string;
+  /** The extensions that the handshake agreed on, as its answer names them: "permessage-deflate; …" (RFC 7692 §7), "" without any. Not in Bun. */
+  readonly extensions: string;
+  /**
+   * How binary messages, and what pings and pongs carry, come to the handlers of this socket: as Buffer, ArrayBuffer, Uint8Array or Blob.
+   *
+   * @default "nodebuffer"
+   * @throws Error "binaryType must be either "uint8array", "arraybuffer", "nodebuffer" or "blob""
+   */
+  binaryType?: 'nodebuffer' | 'arraybuffer' | 'uint8array' | 'blob';
+  /** The very value given to {@link Server.upgrade}, undefined without one. It can be replaced, and stays after the end of the connection. */
+  data: T;
+}
+
+/**
+ * A running server.
+ *
+ * Methods need their server, or a Proxy of it, as `this`: otherwise they throw a TypeError `ERR_INVALID_THIS` "Expected this to be instanceof
+ * HTTPServer…", or DebugHTTPServer in `development`.
+ */
+export interface Server<WebSocketData = undefined> extends Disposable {
+  /**
+   * Stops the server. It accepts no more connections and closes those without a request; requests are still answered, WebSockets go on.
+   *
+   * With `true` nothing goes on: every WebSocket gets a Close frame 1001 "Server closed", and its `close` handler runs inside this call; other
+   * connections are cut, which aborts `request.signal`.
+   *
+   * @param closeActiveConnections only `true` counts as true
+   * @returns a promise that settles when the last connection is gone; never rejects. Calling again is fine, `stop(true)` after `stop()` too
+   */
+  stop(closeActiveConnections?: boolean): Promise<void>;
+  /** `stop(true)`, at the end of a block that began with `using server = serve({ … })`. */
+  [Symbol.dispose](): void;
+  /**
+   * Replaces `fetch`, `error` and `websocket`, each where it is given. Open WebSockets have the new handlers and limits from their next event on. When
+   * an option is wrong, nothing changes.
+   *
+   * @returns this server
+   * @throws TypeError `ERR_MISSING_ARGS` "Not enough arguments to 'reload'. Expected 1, got 0."
+   * @throws the errors of {@link serve} for these options
+   */
+  reload(options: Serve.ReloadOptions<WebSocketData>): Server<WebSocketData>;
+  /**
+   * Calls the `fetch` handler without a connection: its second argument is undefined. A string is a URL, or a path on this server.
+   *
+   * @returns what the handler returns; rejects with what it throws
+   * @throws Error "fetch() expects a string but received no arguments.", "fetch() URL must not be a blank string."
+   * @throws TypeError "fetch() expects a string, but received …"
+   */
+  fetch(request: Request | string): Promise<Response>;
+  /**
+   * Turns a request into a WebSocket: sends the answer to the handshake (RFC 6455 §4.2.2) and runs the `open` handler, both before it returns.
+   * Return nothing from `fetch` then. It also works after an `await`; what the client sends in the meantime is kept.
+   *
+   * `headers` are added to the answer, except those that the handshake itself sets. Of the subprotocols a client asks for, the first is
+   * chosen; `headers` with `Sec-WebSocket-Protocol` choose another, or none with "". `data` becomes {@link ServerWebSocket.data}; it may be
+   * left out only where its type allows undefined.
+   *
+   * `protocol`, which Bun does not have, picks a subprotocol by its name, if the client asks for it, and otherwise none (RFC 6455 §4.2.2); `false`
+   * refuses all. It goes before `headers`, and {@link ServerWebSocket.protocol} tells the outcome.
+   *
+   * @returns true, or false when it can't be: the request is no handshake of RFC 6455 (§4.2.1), was upgraded or answered before, was not received
+   * by a server, or its client is gone. A version other than 13 gets its answer here: `426 Upgrade Required` (RFC 6455 §4.4)
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "To enable websocket support, set the "websocket" object in Bun.serve({})"
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "Missing argument", "upgrade requires a Request object", "upgrade options must be an object",
+   * "upgrade options.headers must be a Headers or an object", "upgrade options.protocol must be the name of a subprotocol or false", "upgrade() must be called on the same server that received the request"
+   * @throws TypeError "Invalid header name: '…'", "Header '…' has invalid value"; the request can still be answered
+   */
+  upgrade(request: Request, ...options: UpgradeArguments<WebSocketData>): boolean;
+  /**
+   * Sends a message to every subscriber of a topic.
+   *
+   * @param compress whether to compress it for those with whom compression was agreed; omitted, the level decides ({@link WebSocketCompressor})
+   * @returns the bytes of the message, -1 or 0, as {@link ServerWebSocket.publish}; 0 on a server without WebSockets, and after it has stopped
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "Missing argument" with less than two, "Expected string" for a topic that is undefined or null
+   * @throws Error "publish requires a topic string" for the topic ""
+   * @throws TypeError "publish cannot send a Blob synchronously; await blob.bytes() first"
+   */
+  publish(topic: string, data: string | BufferSource, compress?: boolean): ServerWebSocketSendStatus;
+  /**
+   * How many sockets are subscribed to a topic.
+   *
+   * @throws TypeError `ERR_MISSING_ARGS` "Not enough arguments to 'subscriberCount'. Expected 1, got 0."
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "subscriberCount requires a topic name as a string"
+   */
+  subscriberCount(topic: string): number;
+  /**
+   * The client that sent a request.
+   *
+   * @returns its address, or null once the request was answered or upgraded, when the client is gone, on a Unix socket, and for a request that no server
+   * received
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "Missing Request object", "Expected Request object"
+   */
+  requestIP(request: Request): SocketAddress | null;
+  /** Lets the server keep the process alive, which is how it starts. Returns the server. */
+  ref(): Server<WebSocketData>;
+  /** Lets the process end while the server listens, and while its connections are open. Returns the server. */
+  unref(): Server<WebSocketData>;
+  /** How many requests are being answered. One that was upgraded counts until `fetch` returns. */
+  readonly pendingRequests: number;
+  /** How many WebSockets are open: one counts from before its `open` handler until after its `close` handler. */
+  readonly pendingWebSockets: number;
+  /** Where the server listens: `http://localhost:3000/`, with `unix://` and its path on a Unix socket. Always the same object. */
+  readonly url: URL;
+  /** The port it listens on, 0 once it has stopped, undefined on a Unix socket. */
+  readonly port: number | undefined;
+  /** The `hostname` option, "localhost" without one, undefined on a Unix socket. */
+  readonly hostname: string | undefined;
+  /** The address it listens on, the path of a Unix socket, or null once it has stopped, unless it was read before. */
+  readonly address: { address: string; family: 'IPv4' | 'IPv6'; port: number } | string | null;
+  /** What it speaks, which is "http". */
+  readonly protocol: 'http' | 'https';
+  /** The `development` option, or its default. */
+  readonly development: boolean;
+  /** The `id` option, "" without one. */
+  readonly id: string;
+}
+
+/**
+ * What the sending methods return: the bytes of the message when the system took it, -1 when it waits for the client to read, 0 when it was dropped
+ * (or is empty). See {@link ServerWebSocket.send}.
+ */
 export type ServerWebSocketSendStatus = number;
 
-/** RFC 6455 connection states: 1 is open, 3 is closed. */
+/** Why a connection closed: see {@link ServerWebSocket.closeCause}. */
+export type CloseCause = 'peer' | 'server' | 'idle' | 'protocol' | 'too-big' | 'backpressure' | 'stop' | 'io';
+
+/** The states of a connection: 0 connecting, 1 open, 2 closing, 3 closed. */
 export type WebSocketReadyState = 0 | 1 | 2 | 3;
 
-/** Bytes that can be sent. They are copied before the call returns. */
+/** Bytes that can be sent: a Buffer or another view, whose offset and length are honoured, or a whole buffer. */
 export type BufferSource = ArrayBufferView | ArrayBuffer | SharedArrayBuffer;
 
 /** The address of a client. */
 export interface SocketAddress {
+  /** Its IP address: "127.0.0.1", "::1". */
   address: string;
+  /** Its port, 1 to 65535. */
   port: number;
+  /** Which kind of address it is. */
   family: 'IPv4' | 'IPv6';
 }
 
-/** A WebSocket connection of a server. Instances are made by `server.upgrade()` only. */
-export declare class ServerWebSocket<T = undefined> {
-  private constructor();
-  /** Sends a text (string) or binary message. Returns bytes, -1 or 0; 0 on a closed socket. */
-  send(data: string | BufferSource, compress?: boolean): ServerWebSocketSendStatus;
-  /** Sends a text message. Throws an Error when `data` is no string. */
-  sendText(data: string, compress?: boolean): ServerWebSocketSendStatus;
-  /** Sends a binary message. Throws an Error when `data` is no buffer source. */
-  sendBinary(data: BufferSource, compress?: boolean): ServerWebSocketSendStatus;
-  /** Sends a Close frame (RFC 6455 §5.5.1) and ends the connection; `close` runs before it returns. Default code 1000; the reason is cut to 123 UTF-8 bytes. */
-  close(code?: number, reason?: string): void;
-  /** Ends the connection without a Close frame: the `close` handler gets 1006. */
-  terminate(): void;
-  /** Sends a ping of at most 125 bytes. Throws a RangeError beyond that. */
-  ping(data?: string | BufferSource): ServerWebSocketSendStatus;
-  /** Sends a pong of at most 125 bytes. Throws a RangeError beyond that. */
-  pong(data?: string | BufferSource): ServerWebSocketSendStatus;
-  /** Sends a message to the subscribers of a topic, itself excluded unless `publishToSelf`. */
-  publish(topic: string, data: string | BufferSource, compress?: boolean): ServerWebSocketSendStatus;
-  publishText(topic: string, data: string, compress?: boolean): ServerWebSocketSendStatus;
-  publishBinary(topic: string, data: BufferSource, compress?: boolean): ServerWebSocketSendStatus;
-  /** Subscribes to a topic: any non-empty string. False on a closed socket. */
-  subscribe(topic: string): boolean;
-  /** Returns whether it was subscribed. */
-  unsubscribe(topic: string): boolean;
-  isSubscribed(topic: string): boolean;
-  /** Runs `callback` with this socket; what it sends leaves together. Returns what it returns. */
-  cork<R = unknown>(callback: (ws: ServerWebSocket<T>) => R): R;
-  /** Unsent bytes that the system has not taken, frame headers included. */
-  getBufferedAmount(): number;
-  /** Stops reading; `resume()` goes on. The idle timeout rests meanwhile. */
-  pause(): void;
-  resume(): void;
-  readonly isPaused: boolean;
-  /** Topics in the order of subscription. */
-  readonly subscriptions: string[];
-  /** The client's IP address, `""` on a unix socket. */
-  readonly remoteAddress: string;
-  readonly readyState: WebSocketReadyState;
-  /** How binary messages are received; default `"nodebuffer"`. */
-  binaryType?: 'nodebuffer' | 'arraybuffer' | 'uint8array' | 'blob';
-  /** What was given to `upgrade()`. */
-  data: T;
+/** What `error` gets: usually an Error, of the system with these members. */
+export interface ErrorLike extends Error {
+  /** A short name to compare: "ENOENT". */
+  code?: string;
+  /** The system's number for it. */
+  errno?: number;
+  /** The system call that failed. */
+  syscall?: string;
 }
 
-/** The `websocket` option: handlers and limits. */
-export interface WebSocketHandler<T = undefined> {
-  /** Carries the type of `ws.data`; its value is ignored. */
-  data?: T;
-  open?(this: void, ws: ServerWebSocket<T>): void | Promise<void>;
-  message?(this: void, ws: ServerWebSocket<T>, message: string | Buffer): void | Promise<void>;
-  close?(this: void, ws: ServerWebSocket<T>, code: number, reason: string): void | Promise<void>;
-  drain?(this: void, ws: ServerWebSocket<T>): void | Promise<void>;
-  ping?(this: void, ws: ServerWebSocket<T>, data: Buffer): void | Promise<void>;
-  pong?(this: void, ws: ServerWebSocket<T>, data: Buffer): void | Promise<void>;
-  /** Gets what another handler throws. */
-  error?(this: void, error: Error, ws: ServerWebSocket<T>): void | Promise<void>;
-  /** Largest message, after which the peer gets 1009. Default 16 MiB. */
-  maxPayloadLength?: number;
-  /** Buffered bytes beyond which a message is dropped; 0 for no limit. Default 16 MiB. */
-  backpressureLimit?: number;
-  /** Whether a dropped message also ends the connection. Default false. */
-  closeOnBackpressureLimit?: boolean;
-  /** Seconds of silence before the connection ends, 0 to 960; 0 for never. Default 120. */
-  idleTimeout?: number;
-  /** Whether `ws.publish` reaches its own socket. Default false. */
-  publishToSelf?: boolean;
-  /** Whether silent peers are pinged before `idleTimeout`. Default true. */
-  sendPings?: boolean;
-}
+/** What `import mantou from 'mantou'` and `require('mantou')` give. */
+declare const mantou: {
+  /** Starts a server. */
+  serve: typeof serve;
+  /** The class of WebSocket connections. */
+  ServerWebSocket: typeof ServerWebSocket;
+};
+export default mantou;
 
-/** A running server. */
-export interface Server<WebSocketData = undefined> {
-  /** Stops listening; settles when the last connection is gone. With true every connection is ended, WebSockets with 1001. */
-  stop(closeActiveConnections?: boolean): Promise<void>;
-  /** Replaces handlers and WebSocket limits, for open sockets too. */
-  reload(options: Partial<Serve.Options<WebSocketData>>): Server<WebSocketData>;
-  /** Calls the fetch handler without a connection. */
-  fetch(request: Request | string): Promise<Response>;
-  /** Turns a request into a WebSocket; `open` runs before it returns. False when the request is no valid handshake. */
-  upgrade(
-    request: Request,
-    ...options: WebSocketData extends undefined
-      ? [options?: { headers?: HeadersInit; data?: undefined }]
-      : [options: { headers?: HeadersInit; data: WebSocketData }]
-  ): boolean;
-  /** Sends a message to every subscriber of a topic. Returns bytes, -1 or 0. */
-  publish(topic: string, data: string | BufferSource, compress?: boolean): ServerWebSocketSendStatus;
-  subscriberCount(topic: string): number;
-  /** The client of a request that is still being answered. */
-  requestIP(request: Request): SocketAddress | null;
-  /** Lets the server keep the process alive (the default). */
-  ref(): Server<WebSocketData>;
-  unref(): Server<WebSocketData>;
-  readonly pendingRequests: number;
-  readonly pendingWebSockets: number;
-  readonly url: URL;
-  readonly port: number | undefined;
-  readonly hostname: string | undefined;
-  readonly address: { address: string; family: 'IPv4' | 'IPv6'; port: number } | string | null;
-  readonly protocol: 'http' | 'https' | null;
-  readonly development: boolean;
-  readonly id: string;
-}
-
+type UpgradeArguments<WebSocketData> = undefined extends WebSocketData
+  ? [options?: { headers?: HeadersInit; protocol?: string | false; data?: WebSocketData }]
+  : [options: { headers?: HeadersInit; protocol?: string | false; data: WebSocketData }];
 type HeadersInit = Headers | Record<string, string> | Iterable<readonly [string, string]>;
 type MaybePromise<T> = T | Promise<T>;
-
-export declare namespace Serve {
-  interface Options<WebSocketData = undefined> {
-    /** Answers requests. After `server.upgrade()` it need not return anything. */
-    fetch(this: Server<WebSocketData>, request: Request, server: Server<WebSocketData>): MaybePromise<Response | void | undefined>;
-    /** Answers when `fetch` throws. */
-    error?(this: Server<WebSocketData>, error: Error): MaybePromise<Response | void | undefined>;
-    websocket?: WebSocketHandler<WebSocketData>;
-    /** Default: BUN_PORT, PORT or NODE_PORT of the environment, else 3000; 0 for a free one. */
-    port?: string | number;
-    /** Default: every address of the machine. */
-    hostname?: string;
-    reusePort?: boolean;
-    ipv6Only?: boolean;
-    /** A unix socket's path, instead of hostname and port. */
-    unix?: string;
-    /** Whether errors are shown to clients. Default: NODE_ENV is not "production". */
-    development?: boolean;
-    id?: string | null;
-  }
-}
-
-/** Starts a server. Throws when it cannot listen (`EADDRINUSE` and others) or an option is wrong. */
-export declare function serve<WebSocketData = undefined>(options: Serve.Options<WebSocketData>): Server<WebSocketData>;
-
-declare const mantou: { serve: typeof serve; ServerWebSocket: typeof ServerWebSocket };
-export default mantou;
+type XOR<A, B> = (A & Without<B, A>) | (B & Without<A, B>);
+type Without<A, B> = { [Key in Exclude<keyof A, keyof B>]?: undefined };

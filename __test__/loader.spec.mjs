@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -135,3 +135,27 @@ test('every supported platform has its package in npm/', () => {
     assert.deepEqual({ name, version, main }, { name: `mantou-${platform}`, version: manifest.version, main: `mantou.${platform}.node` });
   }
 });
+
+test('npm/ is what `napi create-npm-dirs` makes of package.json', () => {
+  const home = join(folder, 'platforms');
+  mkdirSync(home);
+  cpSync(join(root, 'package.json'), join(home, 'package.json'));
+  const { status, stderr } = spawnSync(process.execPath, [join(root, 'node_modules/@napi-rs/cli/dist/cli.js'), 'create-npm-dirs'], {
+    cwd: home,
+    encoding: 'utf8',
+    timeout: 30_000,
+  });
+  assert.equal(status, 0, stderr);
+  assert.deepEqual(filesIn(join(root, 'npm')), filesIn(join(home, 'npm')));
+});
+
+/**
+ * The texts of the files in a folder, by their paths in it. Binaries, which a release puts there, do not count.
+ * @param {string} home
+ * @returns {Record<string, string>}
+ */
+function filesIn(home) {
+  const paths = readdirSync(home, { recursive: true, encoding: 'utf8' }).sort();
+  const files = paths.filter((path) => statSync(join(home, path)).isFile() && !path.endsWith('.node'));
+  return Object.fromEntries(files.map((path) => [path, readFileSync(join(home, path), 'utf8')]));
+}

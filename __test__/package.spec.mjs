@@ -82,10 +82,20 @@ describe('the tarball', () => {
     assert.match(binary, /^mantou\.[a-z0-9-]+\.node$/);
     assert.deepEqual(others, []);
     const sources = readdirSync(join(root, 'src/js')).map((file) => `src/js/${file}`);
+    const documents = ['ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE', 'README.md'];
+    const example = ['page.html', 'screenshot.png', 'server.mjs'].map((file) => `examples/chat/${file}`);
     assert.deepEqual(
       [...packed].sort(),
-      ['CHANGELOG.md', 'LICENSE', 'README.md', 'binding.js', binary, 'index.d.ts', 'index.js', 'package.json', ...sources].sort(),
+      ['binding.js', binary, 'index.d.ts', 'index.js', 'package.json', ...sources, ...documents, ...example].sort(),
     );
+  });
+
+  test('holds what its documents link to', () => {
+    const documents = packed.filter((file) => file.endsWith('.md'));
+    for (const document of documents) {
+      const links = [...readFileSync(join(root, document), 'utf8').matchAll(/\]\((?!#|https?:)([^)#]+)/g)].map(([, link]) => link);
+      for (const link of links) assert.ok(packed.includes(link), `${document} links to ${link}`);
+    }
   });
 
   test('installs into an empty project, without another package and without a script', () => {
@@ -175,12 +185,13 @@ describe("the installed package's types", () => {
       module: 'NodeNext',
     },
     { what: 'for a bundler', file: 'bundled.ts', text: typescript, module: 'Preserve' },
+    { what: 'without the types of browsers', file: 'node.mts', text: typescript, module: 'NodeNext', lib: 'ES2022' },
   ];
 
-  for (const { what, file, text, module } of checks) {
+  for (const { what, file, text, module, lib } of checks) {
     test(`pass tsc --strict ${what}`, () => {
       write(file, text);
-      typeCheck(file, module);
+      typeCheck(file, module, lib);
     });
   }
 
@@ -194,8 +205,8 @@ describe("the installed package's types", () => {
    * @param {string} file
    * @param {string} module
    */
-  function typeCheck(file, module) {
-    const flags = ['--strict', '--noEmit', '--target', 'ES2022', '--lib', 'ES2022,DOM,DOM.Iterable', '--module', module];
+  function typeCheck(file, module, lib = 'ES2022,DOM,DOM.Iterable') {
+    const flags = ['--strict', '--noEmit', '--target', 'ES2022', '--lib', lib, '--module', module];
     const libraries = ['--skipLibCheck', 'false', '--types', 'node', '--typeRoots', join(root, 'node_modules/@types')];
     run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), ...flags, ...libraries, file]);
   }

@@ -24,6 +24,9 @@ const generator = join(here, 'load/target/release/mantou-load');
 const SCENARIOS = /** @type {Record<string, { args: string, most?: number }>} */ ({
   'echo-1': { args: 'echo --clients 64 --size 20 --inflight 1' },
   'echo-16': { args: 'echo --clients 64 --size 20 --inflight 16' },
+  'echo-128': { args: 'echo --clients 64 --size 20 --inflight 128' },
+  'echo-16k': { args: 'echo --clients 64 --size 16384 --inflight 1' },
+  'echo-alone': { args: 'echo --clients 1 --size 20 --inflight 1' },
   'rate-5k': { args: 'rate --clients 64 --size 20 --rate 5000' },
   'rate-20k': { args: 'rate --clients 64 --size 20 --rate 20000' },
   'chat-32': { args: 'chat --clients 32 --burst 1' },
@@ -58,7 +61,8 @@ const SERVERS = /** @type {Record<string, string[]>} */ ({
   bun: [bunBinary() ?? 'bun', 'bun.mjs'],
   mantou: [options.node, 'mantou.mjs'],
   'mantou-bun': [bunBinary() ?? 'bun', 'mantou.mjs'],
-  uws: [options.node, 'uws.cjs'],
+  // Its binaries for Node 22 and later want a newer C library than many systems have: it runs on the runner's own Node.
+  uws: [process.execPath, 'uws.cjs'],
   ws: [options.node, 'ws.mjs'],
 });
 

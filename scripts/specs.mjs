@@ -12,6 +12,9 @@ const inNode = { program: process.execPath, args: ['--test-reporter=tap'] };
 /** Bun's own limit for a test is 5 s, `node:test` has none; the limits that are meant are those of the specs and of their files. */
 const inBun = { program: bunBinary(), args: ['test', '--timeout', '30000'] };
 
+/** Where mantou runs: the targets of what Bun does not have. */
+const own = ['node', 'watched', 'bun'];
+
 /** @type {Target[]} */
 export const targets = [
   { name: 'node', ...inNode, env: {} },
@@ -28,12 +31,18 @@ const LIMIT = 120;
  * @type {Record<string, { on?: string[], alone?: boolean, limit?: number }>}
  */
 const table = {
+  autobahn: { on: ['node'], alone: true, limit: 900 }, // waits for what must happen within a second; may have to install the suite
   chat: { on: ['node'], alone: true, limit: 600 }, // starts Chromium, and the chat on every host; may have to install the browser
+  'close-cause': { on: own },
+  dropped: { on: own },
   'idle-timeout': { alone: true }, // real time, to 100 ms
   loader: { on: ['node'] },
   memory: { on: ['node'], alone: true, limit: 600 },
   package: { on: ['node'], limit: 300 }, // installs a package, starts Node and Bun
+  readme: { on: ['node'] }, // starts Node and Bun itself
   runtimes: { on: ['node'], limit: 600 }, // starts every supported Node and Bun; downloads Nodes
+  serial: { on: own },
+  subprotocol: { on: own },
   stress: { on: ['node', 'watched', 'bun'], alone: true, limit: 600 },
   workers: { on: ['node'], alone: true, limit: 600 },
 };

@@ -98,7 +98,7 @@ function planned() {
   const types = {
     name: 'types',
     program: process.execPath,
-    args: [join(root, 'node_modules/typescript/bin/tsc'), '--project', root],
+    args: [join(root, 'scripts/types.mjs')],
     env: {},
     alone: false,
     limit: 120,

@@ -1,3 +1,4 @@
+// @ts-check
 // Where the real Bun of the devDependency `bun` lies, whether or not its install script was allowed to run.
 
 import { existsSync, readdirSync, statSync } from 'node:fs';

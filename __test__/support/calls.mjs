@@ -1,3 +1,4 @@
+// @ts-check
 // Records the calls of a handler and lets a test wait for them.
 //
 //   const closes = calls('close');
@@ -6,12 +7,24 @@
 
 const PATIENCE_MS = 10_000;
 
-/** A function that keeps the arguments of its calls: `all`, `next()` for the first one not yet asked for, `count(n)` for all once there are n. */
+/**
+ * A function that keeps the arguments of its calls: `all`, `next()` for the first one not yet asked for, `count(n)` for all once there are n.
+ * @template {unknown[]} [Args=unknown[]]
+ * @typedef {((...args: Args) => void) & { all: Args[], next(): Promise<Args>, count(wanted: number): Promise<Args[]> }} Calls
+ */
+
+/**
+ * @template {unknown[]} [Args=unknown[]]
+ * @param {string} [what]
+ * @param {{ patience?: number }} [options] milliseconds that a wait may take
+ * @returns {Calls<Args>}
+ */
 export function calls(what = 'a call', { patience = PATIENCE_MS } = {}) {
-  const all = [];
-  const waits = new Set();
+  const all = /** @type {Args[]} */ ([]);
+  const waits = /** @type {Set<{ wanted: number, resolve(): void }>} */ (new Set());
   let read = 0;
 
+  /** @param {Args} args */
   function record(...args) {
     all.push(args);
     for (const wait of waits) {
@@ -21,6 +34,10 @@ export function calls(what = 'a call', { patience = PATIENCE_MS } = {}) {
     }
   }
 
+  /**
+   * @param {number} wanted
+   * @returns {Promise<void>}
+   */
   function reached(wanted) {
     if (all.length >= wanted) return Promise.resolve();
     return new Promise((resolve, reject) => {
@@ -46,13 +63,14 @@ export function calls(what = 'a call', { patience = PATIENCE_MS } = {}) {
       await reached(at + 1);
       return all[at];
     },
-    async count(wanted) {
+    async count(/** @type {number} */ wanted) {
       await reached(wanted);
       return [...all];
     },
   });
 }
 
+/** @param {unknown[][]} all */
 function summary(all) {
   return all.map((args) => `(${args.map((arg) => String(arg).slice(0, 80)).join(', ')})`).join(' ');
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // The usual beginning of a WebSocket test: a server that upgrades every request, and both ends of a connection to it.
 
 import { calls } from './calls.mjs';
@@ -7,19 +8,35 @@ import { serve, stopAll } from './target.mjs';
 /** More than kernel buffers take at once: sending it always leaves a backlog. */
 export const MORE_THAN_A_SOCKET_TAKES = 20 * 1024 * 1024;
 
-/** A server whose `fetch` upgrades everything; `upgrade` are the options for it, the rest goes to `serve()`. */
+/** @typedef {import('../../index.js').WebSocketHandler<unknown>} Handlers */
+/** @typedef {import('../../index.js').ServerWebSocket<unknown>} Socket */
+/** @typedef {{ headers?: HeadersInit, data?: unknown }} UpgradeOptions */
+/** @typedef {import('./target.mjs').Options<unknown>} Options */
+
+/**
+ * A server whose `fetch` upgrades everything; `upgrade` are the options for it, the rest goes to `serve()`.
+ * @param {Handlers} websocket
+ * @param {Partial<Options> & { upgrade?: UpgradeOptions }} [options]
+ */
 export function serveSockets(websocket, { upgrade, ...options } = {}) {
-  return serve({
-    fetch(req, server) {
-      if (!server.upgrade(req, upgrade)) return new Response('not upgraded', { status: 400 });
-    },
-    websocket,
-    ...options,
-  });
+  return serve(
+    /** @type {Options} */ ({
+      fetch(req, server) {
+        if (!server.upgrade(req, upgrade)) return new Response('not upgraded', { status: 400 });
+      },
+      websocket,
+      ...options,
+    }),
+  );
 }
 
-/** A server and one open connection: `{ server, client, ws }`, where `ws` is the server's end. */
+/**
+ * A server and one open connection: `{ server, client, ws }`, where `ws` is the server's end.
+ * @param {Handlers} [handlers]
+ * @param {Parameters<typeof serveSockets>[1]} [options]
+ */
 export async function pair(handlers = {}, options) {
+  /** @type {import('./calls.mjs').Calls<[ws: Socket]>} */
   const opens = calls('open');
   const server = serveSockets(
     {
@@ -31,7 +48,10 @@ export async function pair(handlers = {}, options) {
     },
     options,
   );
-  /** Another connection: `{ client, ws }`. */
+  /**
+   * Another connection: `{ client, ws }`.
+   * @param {import('./raw-client.mjs').Handshake} [request]
+   */
   const connect = async (request) => {
     const client = await RawClient.open({ port: server.port, ...request });
     const [ws] = await opens.next();

@@ -1,17 +1,26 @@
+// @ts-check
 // The HTTP counterpart of `pair`: a request that reached its handler and waits there until the test answers it.
 
 import { calls } from './calls.mjs';
 import { connectTo, request } from './raw-http.mjs';
 import { serve } from './target.mjs';
 
-/** A server and one unanswered request: `{ server, client, req, answer(response), fail(error), another(bytes) }`. */
+/** @typedef {{ req: Request, answer(response: Response): void, fail(error: unknown): void }} Arrival */
+
+/**
+ * A server and one unanswered request: `{ server, client, req, answer(response), fail(error), another(bytes) }`.
+ * @param {Partial<import('./target.mjs').Options>} [options]
+ */
 export async function held(options = {}, bytes = request('GET', '/')) {
+  /** @type {import('./calls.mjs').Calls<[Arrival]>} */
   const arrivals = calls('a request');
-  const server = serve({
-    development: false,
-    fetch: (req) => new Promise((answer, fail) => arrivals({ req, answer, fail })),
-    ...options,
-  });
+  const server = serve(
+    /** @type {import('./target.mjs').Options} */ ({
+      development: false,
+      fetch: (req) => new Promise((answer, fail) => arrivals({ req, answer, fail })),
+      ...options,
+    }),
+  );
   /** Another request, on a connection of its own. */
   const another = async (own = request('GET', '/')) => {
     const client = await connectTo(server);

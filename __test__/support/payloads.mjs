@@ -1,3 +1,4 @@
+// @ts-check
 // Every kind of value one can hand to a sending method, and what each method does with it. One table for send, ping, pong and publish.
 
 import assert from 'node:assert/strict';
@@ -6,8 +7,10 @@ import { differs } from '../differences.mjs';
 import { BINARY, PING, PONG, TEXT } from './raw-client.mjs';
 import { throwsExactly } from './throws.mjs';
 
+/** @type {(value: ArrayBuffer | Uint8Array<ArrayBuffer>) => unknown} */
 const detached = (value) => {
-  structuredClone(value.buffer ?? value, { transfer: [value.buffer ?? value] });
+  const buffer = ArrayBuffer.isView(value) ? value.buffer : value;
+  structuredClone(buffer, { transfer: [buffer] });
   return value;
 };
 const resizable = () => {
@@ -17,7 +20,13 @@ const resizable = () => {
   return buffer;
 };
 
-/** `kind` decides what a method does; `bytes` is the payload where it is sent. */
+/**
+ * `kind` decides what a method does; `bytes` is the payload where it is sent, `thrown` what making a string of it throws.
+ * @typedef {{ kind: 'string' | 'bytes' | 'other' | 'missing', bytes: string | number[] } | { kind: 'unprintable', thrown: Thrown }} Payload
+ * @typedef {RegExp | (new () => Error)} Thrown
+ */
+
+/** @type {(Payload & { what: string, make(): unknown })[]} */
 const PAYLOADS = [
   { what: 'a string', kind: 'string', make: () => 'abc', bytes: 'abc' },
   { what: 'an empty string', kind: 'string', make: () => '', bytes: '' },
@@ -87,7 +96,11 @@ const BLOBS = [
   { what: 'a slice of a Blob', make: () => new Blob(['abc', 'def']).slice(2, 5), bytes: 'cde' },
 ];
 
-/** Which of four families a method belongs to, and the frame it makes. */
+/** Which of four families a method belongs to. @typedef {'any' | 'text' | 'binary' | 'control'} Family */
+
+/** @typedef {'send' | 'publish' | 'sendText' | 'publishText' | 'sendBinary' | 'publishBinary' | 'ping' | 'pong'} Method */
+
+/** @type {Record<Method, Family>} */
 const METHODS = {
   send: 'any',
   publish: 'any',
@@ -99,27 +112,44 @@ const METHODS = {
   pong: 'control',
 };
 
-/** What `method` does with `payload`: `{ opcode, bytes }`, `{ error }` (exact) or `{ thrown }` (a class or pattern). */
-export function outcomeOf(method, { kind, bytes, thrown }) {
-  const error = (message) => ({ error: { message: `${method} ${message}` } });
+/**
+ * A frame, an error to the letter, or one of a class or pattern.
+ * @typedef {{ opcode: number, bytes: Buffer, error?: undefined, thrown?: undefined }} Sent
+ * @typedef {{ error: import('./throws.mjs').Expected, bytes?: undefined }} Refused
+ * @typedef {{ thrown: Thrown, error?: undefined, bytes?: undefined }} Failed
+ * @typedef {Sent | Refused | Failed} Outcome
+ */
+
+/**
+ * What `method` does with `payload`.
+ * @param {Method} method
+ * @param {Payload} payload
+ * @returns {Outcome}
+ */
+export function outcomeOf(method, payload) {
+  const error = (/** @type {string} */ message) => ({ error: { message: `${method} ${message}` } });
   switch (METHODS[method]) {
     case 'any':
-      if (kind === 'missing') return error('requires a non-empty message');
-      if (kind === 'unprintable') return { thrown };
-      return { opcode: kind === 'bytes' ? BINARY : TEXT, bytes: Buffer.from(bytes) };
+      if (payload.kind === 'missing') return error('requires a non-empty message');
+      if (payload.kind === 'unprintable') return { thrown: payload.thrown };
+      return { opcode: payload.kind === 'bytes' ? BINARY : TEXT, bytes: Buffer.from(payload.bytes) };
     case 'text':
-      return kind === 'string' ? { opcode: TEXT, bytes: Buffer.from(bytes) } : error('expects a string');
+      return payload.kind === 'string' ? { opcode: TEXT, bytes: Buffer.from(payload.bytes) } : error('expects a string');
     case 'binary':
-      return kind === 'bytes' ? { opcode: BINARY, bytes: Buffer.from(bytes) } : error('expects a Blob or BufferSource');
+      return payload.kind === 'bytes' ? { opcode: BINARY, bytes: Buffer.from(payload.bytes) } : error('expects a Blob or BufferSource');
     default:
-      if (kind === 'other' || kind === 'unprintable') return error('expects a string, Blob, or BufferSource');
-      return { opcode: method === 'ping' ? PING : PONG, bytes: Buffer.from(bytes) };
+      if (payload.kind === 'other' || payload.kind === 'unprintable') return error('expects a string, Blob, or BufferSource');
+      return { opcode: method === 'ping' ? PING : PONG, bytes: Buffer.from(payload.bytes) };
   }
 }
 
 /**
  * Declares a test for each payload. `prepare()` makes what a test needs: `{ call, client, mark }`, where `call(payload)` is the method, `client` sees
  * the frame, and `mark()` sends it the text "marker" behind that.
+ * @typedef {{ client: import('./raw-client.mjs').RawClient, mark(): void }} Seen
+ * @param {Method} method
+ * @param {() => Promise<Seen & { call(payload: unknown): number }>} prepare
+ * @param {(payload: Payload) => Outcome} [outcome]
  */
 export function testPayloads(method, prepare, outcome = (payload) => outcomeOf(method, payload)) {
   for (const payload of PAYLOADS) {
@@ -143,7 +173,12 @@ export function testPayloads(method, prepare, outcome = (payload) => outcomeOf(m
   }
 }
 
-/** `act` does what `outcome` says, as `client` sees it, and sends nothing else. */
+/**
+ * `act` does what `outcome` says, as `client` sees it, and sends nothing else.
+ * @param {Outcome} outcome
+ * @param {() => unknown} act
+ * @param {Seen} seen
+ */
 export async function expectOutcome(outcome, act, { client, mark }) {
   if (outcome.error) throwsExactly(act, outcome.error);
   else if (outcome.thrown) assert.throws(act, outcome.thrown);
@@ -156,6 +191,7 @@ export async function expectOutcome(outcome, act, { client, mark }) {
   await client.expect('TEXT marker');
 }
 
+/** @param {() => unknown} act */
 function throwsAwaitBytes(act) {
   try {
     act();

@@ -1,3 +1,4 @@
+// @ts-check
 // A program in a process of its own, on the runtime and the target of the test, written where it is used: for what a test can't do to itself
 // (exit, die of an exception, start with other environment variables).
 //
@@ -23,7 +24,9 @@ const print = (value) => writeSync(1, value + '\\n');
 /** What must not reach a program from the test run around it. */
 const unset = ['NODE_TEST_CONTEXT', 'NODE_ENV', 'BUN_PORT', 'PORT', 'NODE_PORT'];
 
-const running = new Set();
+const running = /** @type {Set<import('node:child_process').ChildProcess>} */ (new Set());
+
+/** @typedef {{ code: number | null, signal: NodeJS.Signals | null, stderr: string, lines: string[] }} End of a program */
 
 /** `afterEach(killPrograms)`: no program outlives its test. */
 export function killPrograms() {
@@ -31,7 +34,11 @@ export function killPrograms() {
   running.clear();
 }
 
-/** Starts `source` as a module; `env` is laid over the environment. `{ line(), exited() }` wait at most 10 s. */
+/**
+ * Starts `source` as a module; `env` is laid over the environment. `{ line(), exited() }` wait at most 10 s.
+ * @param {string} source
+ * @param {NodeJS.ProcessEnv} [env]
+ */
 export function run(source, env = {}) {
   const inherited = Object.entries(process.env).filter(([name]) => !unset.includes(name));
   const child = spawn(process.execPath, [...flags, prelude + source], {
@@ -39,13 +46,15 @@ export function run(source, env = {}) {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);
+  /** @type {import('./calls.mjs').Calls<[line: string]>} */
   const lines = calls('a line of a program');
+  /** @type {import('./calls.mjs').Calls<[end: End]>} */
   const ends = calls('the end of a program');
   let unfinished = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (data) => {
     const pieces = (unfinished + data).split('\n');
-    unfinished = pieces.pop();
+    unfinished = pieces.pop() ?? '';
     for (const piece of pieces) lines(piece);
   });
   child.stderr.setEncoding('utf8').on('data', (data) => {
@@ -72,6 +81,7 @@ export function run(source, env = {}) {
   };
 }
 
+/** @param {string} path */
 function location(path) {
   return JSON.stringify(new URL(path, import.meta.url).href);
 }

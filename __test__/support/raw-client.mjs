@@ -1,3 +1,4 @@
+// @ts-check
 // A TCP client that speaks HTTP and WebSocket by the byte: what a test writes is what goes out, what arrives is shown as it came.
 //
 //   const client = await RawClient.open({ port: server.port });              // handshake done, 101 checked
@@ -24,6 +25,7 @@ export const BINARY = 0x2;
 export const CLOSE = 0x8;
 export const PING = 0x9;
 export const PONG = 0xa;
+/** @type {Record<number, string>} */
 const OPCODE_NAMES = {
   [CONTINUATION]: 'CONTINUATION',
   [TEXT]: 'TEXT',
@@ -33,7 +35,28 @@ const OPCODE_NAMES = {
   [PONG]: 'PONG',
 };
 
-/** Bytes from hex digits; spaces and line breaks are ignored. */
+/** @typedef {string | Uint8Array} Bytes as they are, or a string in UTF-8 */
+/** @typedef {{ fin?: boolean, rsv?: number, mask?: Uint8Array | null, lengthBytes?: 0 | 2 | 8, length?: number | bigint }} FrameOptions */
+/** Header fields: one that is undefined is left out, an array is written as that many lines. @typedef {Record<string, Field | Field[]>} Fields */
+/** @typedef {string | number | undefined} Field */
+/** @typedef {{ method?: string, path?: string, version?: string, headers?: Fields }} Handshake */
+/** @typedef {{ port?: number, host?: string, unix?: string }} Place where a server listens */
+
+/**
+ * @typedef {{ status: number, reason: string, headers: [name: string, value: string][], header(name: string): string | undefined, raw: string }} Head
+ * @typedef {Head & { body: Buffer }} Response
+ * @typedef {{
+ *   fin: boolean, rsv1: boolean, rsv2: boolean, rsv3: boolean, opcode: number, masked: boolean, header: Buffer, payload: Buffer,
+ *   text: string, code: number | undefined, reason: string | undefined,
+ * }} PlainFrame
+ * @typedef {PlainFrame & { notation: string }} Frame
+ * @typedef {string} Ending of a connection: 'FIN', 'RST', 'closed', or the text of an error
+ */
+
+/**
+ * Bytes from hex digits; spaces and line breaks are ignored.
+ * @param {string} digits
+ */
 export function hex(digits) {
   const compact = digits.replace(/\s+/g, '');
   const bytes = Buffer.from(compact, 'hex');
@@ -41,7 +64,12 @@ export function hex(digits) {
   return bytes;
 }
 
-/** A client frame. `mask: null` leaves it unmasked; `lengthBytes` (0, 2 or 8) forces a length encoding, `length` a false one. */
+/**
+ * A client frame. `mask: null` leaves it unmasked; `lengthBytes` (0, 2 or 8) forces a length encoding, `length` a false one.
+ * @param {number} opcode
+ * @param {Bytes} [payload]
+ * @param {FrameOptions} [options]
+ */
 export function frame(opcode, payload = '', { fin = true, rsv = 0, mask = MASKING_KEY, lengthBytes, length } = {}) {
   const body = Buffer.from(payload);
   const claimed = BigInt(length ?? body.length);
@@ -55,23 +83,43 @@ export function frame(opcode, payload = '', { fin = true, rsv = 0, mask = MASKIN
   return Buffer.concat([header, mask, body.map((byte, index) => byte ^ mask[index % 4])]);
 }
 
+/** @typedef {(payload?: Bytes, options?: FrameOptions) => Buffer} FrameOf */
+
+/** @type {FrameOf} */
 export const text = (payload, options) => frame(TEXT, payload, options);
+/** @type {FrameOf} */
 export const binary = (payload, options) => frame(BINARY, payload, options);
+/** @type {FrameOf} */
 export const continuation = (payload, options) => frame(CONTINUATION, payload, options);
+/** @type {FrameOf} */
 export const ping = (payload, options) => frame(PING, payload, options);
+/** @type {FrameOf} */
 export const pong = (payload, options) => frame(PONG, payload, options);
-/** A close frame; without a code its payload is empty. */
+/**
+ * A close frame; without a code its payload is empty.
+ * @param {number} [code]
+ * @param {Bytes} [reason]
+ * @param {FrameOptions} [options]
+ */
 export function close(code, reason = '', options) {
   return frame(CLOSE, code === undefined ? '' : closePayload(code, reason), options);
 }
 
-/** The payload of a close frame: two bytes of code, then the reason (a string or bytes). */
+/**
+ * The payload of a close frame: two bytes of code, then the reason (a string or bytes).
+ * @param {number} code
+ * @param {Bytes} [reason]
+ */
 export function closePayload(code, reason = '') {
   return Buffer.concat([Buffer.from([code >> 8, code & 0xff]), Buffer.from(reason)]);
 }
 
-/** The request of an opening handshake. A header set to undefined is left out, an array is written as that many lines. */
+/**
+ * The request of an opening handshake.
+ * @param {Handshake} [request]
+ */
 export function handshake({ method = 'GET', path = '/', version = 'HTTP/1.1', headers = {} } = {}) {
+  /** @type {Fields} */
   const fields = {
     Host: '127.0.0.1',
     Upgrade: 'websocket',
@@ -87,7 +135,10 @@ export function handshake({ method = 'GET', path = '/', version = 'HTTP/1.1', he
   return `${lines.join('\r\n')}\r\n\r\n`;
 }
 
-/** The Sec-WebSocket-Accept that answers `key` (RFC 6455 §4.2.2). */
+/**
+ * The Sec-WebSocket-Accept that answers `key` (RFC 6455 §4.2.2).
+ * @param {string} key
+ */
 export function acceptFor(key) {
   return createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
 }
@@ -95,7 +146,7 @@ export function acceptFor(key) {
 /** A fresh, valid Sec-WebSocket-Key. */
 export const randomKey = () => randomBytes(16).toString('base64');
 
-const clients = new Set();
+const clients = /** @type {Set<RawClient>} */ (new Set());
 
 /** Cuts whatever connection a test left behind. */
 export function destroyClients() {
@@ -103,34 +154,53 @@ export function destroyClients() {
   clients.clear();
 }
 
+/**
+ * Someone who waits: `take` looks at the unread bytes and gives what it wants of them, or null; without it the wait is for the end.
+ * @typedef {{
+ *   what: string, take: ((bytes: Buffer) => Taken<unknown> | null) | null,
+ *   done(settle: 'resolve' | 'reject', value: unknown): void,
+ * }} Wait
+ */
+/** @template T @typedef {{ value: T, used: number }} Taken what was wanted, and of how many bytes it was made */
+
 export class RawClient {
   #socket;
+  /** @type {Buffer[]} */
   #unread = [];
   #unreadLength = 0;
   /** With fewer unread bytes than this, the next wait can't be met: saves joining pieces of a long frame again and again. */
   #needed = 0;
+  /** @type {Wait[]} */
   #waits = [];
+  /** @type {Ending | null} */
   #ending = null;
 
   /** How long each wait of this client may take, in milliseconds. */
   patience = PATIENCE_MS;
-  /** Every piece received, in the order and the pieces of the 'data' events. */
+  /** Every piece received, in the order and the pieces of the 'data' events. @type {Buffer[]} */
   chunks = [];
-  /** The head of the last HTTP response that was read with `response()`. */
+  /** The head of the last HTTP response that was read with `response()`. @type {Head | null} */
   head = null;
 
-  /** Connects to `port` on `host` (127.0.0.1), or to the socket file `unix`. */
+  /**
+   * Connects to `port` on `host` (127.0.0.1), or to the socket file `unix`.
+   * @param {Place} [place]
+   */
   static async connect({ port, host = '127.0.0.1', unix } = {}) {
-    const socket = connect({ ...(unix === undefined ? { host, port } : { path: unix }), allowHalfOpen: true, noDelay: true });
+    const place = unix === undefined ? { host, port: Number(port) } : { path: unix };
+    const socket = connect({ ...place, allowHalfOpen: true, noDelay: true });
     const client = new RawClient(socket);
     await new Promise((resolve, reject) => {
-      socket.once('connect', resolve);
+      socket.once('connect', () => resolve(undefined));
       socket.once('error', reject);
     });
     return client;
   }
 
-  /** Connects and completes the opening handshake; fails unless the answer is 101. */
+  /**
+   * Connects and completes the opening handshake; fails unless the answer is 101.
+   * @param {Place & Handshake} request
+   */
   static async open({ port, host, unix, ...request }) {
     const client = await RawClient.connect({ port, host, unix });
     client.write(handshake(request));
@@ -139,6 +209,7 @@ export class RawClient {
     return client;
   }
 
+  /** @param {import('node:net').Socket} socket */
   constructor(socket) {
     clients.add(this);
     this.#socket = socket;
@@ -149,7 +220,9 @@ export class RawClient {
       this.#settle();
     });
     socket.on('end', () => this.#end('FIN'));
-    socket.on('error', (error) => this.#end(error.code === 'ECONNRESET' || error.code === 'EPIPE' ? 'RST' : String(error)));
+    socket.on('error', (/** @type {NodeJS.ErrnoException} */ error) =>
+      this.#end(error.code === 'ECONNRESET' || error.code === 'EPIPE' ? 'RST' : String(error)),
+    );
     socket.on('close', () => this.#end('closed'));
   }
 
@@ -168,23 +241,29 @@ export class RawClient {
     return this.#socket.writableLength;
   }
 
-  /** Sends bytes or a string as they are, in one write. */
+  /**
+   * Sends bytes or a string as they are, in one write.
+   * @param {Bytes[]} parts
+   */
   write(...parts) {
     this.#socket.write(Buffer.concat(parts.map((part) => Buffer.from(part))));
     return this;
   }
 
   /** Sends a masked text message. */
-  text(payload) {
+  text(/** @type {Bytes} */ payload) {
     return this.write(text(payload));
   }
 
   /** Sends a masked binary message. */
-  binary(payload) {
+  binary(/** @type {Bytes} */ payload) {
     return this.write(binary(payload));
   }
 
-  /** Sends bytes one at a time; each piece is handed to the kernel before the next. */
+  /**
+   * Sends bytes one at a time; each piece is handed to the kernel before the next.
+   * @param {Bytes} bytes
+   */
   async dribble(bytes, size = 1) {
     const buffer = Buffer.from(bytes);
     for (let at = 0; at < buffer.length; at += size) {
@@ -220,7 +299,10 @@ export class RawClient {
     this.#socket.destroy();
   }
 
-  /** The next HTTP response: `{ status, reason, headers: [[name, value]], header(name), raw, body }`. */
+  /**
+   * The next HTTP response: `{ status, reason, headers: [[name, value]], header(name), raw, body }`.
+   * @returns {Promise<Response>}
+   */
   async response({ bodyOf = 'GET' } = {}) {
     const raw = await this.#wait('the head of an HTTP response', (bytes) => {
       const end = bytes.indexOf('\r\n\r\n');
@@ -228,27 +310,39 @@ export class RawClient {
     });
     const [statusLine, ...lines] = raw.split('\r\n');
     const [, status, reason] = /^HTTP\/1\.1 (\d{3}) ?(.*)$/.exec(statusLine) ?? assert.fail(`not a status line: ${statusLine}`);
-    const headers = lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]);
-    const header = (name) => headers.find(([own]) => own.toLowerCase() === name.toLowerCase())?.[1];
-    this.head = { status: Number(status), reason, headers, header, raw };
+    const headers = lines.map(
+      (line) => /** @type {[string, string]} */ ([line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]),
+    );
+    const header = (/** @type {string} */ name) => headers.find(([own]) => own.toLowerCase() === name.toLowerCase())?.[1];
+    const head = { status: Number(status), reason, headers, header, raw };
+    this.head = head;
     const length =
       bodyOf === 'HEAD' || Number(status) < 200 || status === '204' || status === '304' ? 0 : Number(header('content-length') ?? 0);
-    return { ...this.head, body: await this.take(length) };
+    return { ...head, body: await this.take(length) };
   }
 
-  /** The next `length` bytes. */
+  /**
+   * The next `length` bytes.
+   * @param {number} length
+   */
   take(length) {
     return this.#wait(`${length} bytes`, (bytes) =>
       bytes.length < length ? null : { value: Buffer.from(bytes.subarray(0, length)), used: length },
     );
   }
 
-  /** The next frame: `{ fin, rsv1, rsv2, rsv3, opcode, masked, header, payload, text, code, reason, notation }`. */
+  /**
+   * The next frame: `{ fin, rsv1, rsv2, rsv3, opcode, masked, header, payload, text, code, reason, notation }`.
+   * @returns {Promise<Frame>}
+   */
   frame(what = 'a frame') {
     return this.#wait(what, (bytes) => this.#parseFrame(bytes));
   }
 
-  /** Reads frames or the end of the connection, and fails where they differ: 'TEXT a', 'PING', 'BINARY 00ff', 'CLOSE 1000 bye', 'FIN', 'RST'. */
+  /**
+   * Reads frames or the end of the connection, and fails where they differ: 'TEXT a', 'PING', 'BINARY 00ff', 'CLOSE 1000 bye', 'FIN', 'RST'.
+   * @param {string[]} expected
+   */
   async expect(...expected) {
     const seen = [];
     for (const one of expected) {
@@ -271,12 +365,19 @@ export class RawClient {
     return frames;
   }
 
-  /** 'FIN' when the server has closed its half, 'RST' when it has reset the connection. */
+  /**
+   * 'FIN' when the server has closed its half, 'RST' when it has reset the connection.
+   * @returns {Promise<Ending>}
+   */
   ended() {
     if (this.#ending) return Promise.resolve(this.#ending);
     return this.#wait('the end of the connection', null);
   }
 
+  /**
+   * @param {Buffer} bytes
+   * @returns {Taken<Frame> | null}
+   */
   #parseFrame(bytes) {
     this.#needed = 2;
     if (bytes.length < 2) return null;
@@ -295,18 +396,26 @@ export class RawClient {
     };
   }
 
+  /**
+   * @template T
+   * @param {string} what
+   * @param {((bytes: Buffer) => Taken<T> | null) | null} take
+   * @returns {Promise<T>}
+   */
   #wait(what, take) {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waits.splice(this.#waits.indexOf(wait), 1);
         reject(new Error(`waited ${this.patience / 1000} s for ${what}; ${this.#seen()}`));
       }, this.patience);
+      /** @type {Wait} */
       const wait = {
         what,
         take,
         done(settle, value) {
           clearTimeout(timer);
-          (settle === 'resolve' ? resolve : reject)(value);
+          if (settle === 'resolve') resolve(/** @type {T} */ (value));
+          else reject(value);
         },
       };
       this.#waits.push(wait);
@@ -324,7 +433,7 @@ export class RawClient {
     }
     for (;;) {
       const wait = this.#waits.find((each) => each.take !== null);
-      if (wait === undefined) return;
+      if (wait?.take == null) return;
       const took = this.#unreadLength < this.#needed ? null : wait.take(this.#joined());
       if (took === null && !this.#ending) return;
       this.#waits.splice(this.#waits.indexOf(wait), 1);
@@ -344,7 +453,7 @@ export class RawClient {
     return this.#unread[0];
   }
 
-  #end(how) {
+  #end(/** @type {Ending} */ how) {
     this.#ending ??= how;
     this.#settle();
   }
@@ -356,6 +465,12 @@ export class RawClient {
   }
 }
 
+/**
+ * @param {Buffer} header
+ * @param {boolean} masked
+ * @param {Buffer} payload
+ * @returns {Frame}
+ */
 function parsed(header, masked, payload) {
   const opcode = header[0] & 0x0f;
   const one = {
@@ -374,10 +489,13 @@ function parsed(header, masked, payload) {
   return { ...one, notation: notation(one) };
 }
 
-/** A frame as a line: the opcode's name, then what it carries. Bits a plain frame doesn't have are named. */
+/**
+ * A frame as a line: the opcode's name, then what it carries. Bits a plain frame doesn't have are named.
+ * @param {PlainFrame} frame
+ */
 function notation({ fin, rsv1, rsv2, rsv3, opcode, masked, payload, text: readable, code, reason }) {
   const words = [OPCODE_NAMES[opcode] ?? `opcode ${opcode}`];
-  if (opcode === CLOSE) words.push(code === undefined ? payload.toString('hex') : String(code), reason);
+  if (opcode === CLOSE) words.push(code === undefined ? payload.toString('hex') : String(code), reason ?? '');
   else words.push(opcode === BINARY ? payload.toString('hex') : readable);
   if (!fin) words.push('(FIN=0)');
   if (rsv1) words.push('(RSV1)');

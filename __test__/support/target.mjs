@@ -1,3 +1,4 @@
+// @ts-check
 // What a spec tests: mantou in Node, mantou in Bun, or real Bun.serve (the oracle). Specs import `serve` from here and nowhere else.
 //
 // MANTOU_TEST_TARGET: "mantou" (default) or "oracle" (Bun only).
@@ -19,18 +20,35 @@ export const isMantou = !oracle;
 /** True when the JavaScript runtime is Bun, whoever serves. */
 export const isBunRuntime = inBun;
 
+/** @template [D=undefined] @typedef {import('../../index.js').Server<D>} Server */
+/** @template [D=undefined] @typedef {import('../../index.js').Serve.Options<D>} Options */
+
 /** For `skip`: what the oracle shows and mantou refuses, so far, with an error that says so. False on the oracle. */
-export const notYet = (what) => !oracle && `not in mantou yet: ${what}`;
+export const notYet = (/** @type {string} */ what) => !oracle && `not in mantou yet: ${what}`;
 
 /** For `skip`: what mantou in Bun does not do as Bun does. False on the other targets. */
-export const notYetInBun = (what) => !oracle && inBun && `not in mantou in Bun yet: ${what}`;
+export const notYetInBun = (/** @type {string} */ what) => !oracle && inBun && `not in mantou in Bun yet: ${what}`;
 
-/** The module under test, or its stand-in on the oracle. */
-export const mantou = oracle ? { serve: globalThis.Bun.serve } : require('../../index.js');
+/**
+ * What only Bun has, in Bun.
+ * @type {{ serve: typeof import('../../index.js').serve, gc(force: boolean): void }}
+ */
+export const bun = Reflect.get(globalThis, 'Bun');
 
-const running = new Set();
+/**
+ * The module under test, or its stand-in on the oracle.
+ * @type {{ serve: typeof import('../../index.js').serve, ServerWebSocket?: typeof import('../../index.js').ServerWebSocket }}
+ */
+export const mantou = oracle ? { serve: bun.serve } : require('../../index.js');
 
-/** `serve()` of the target on a free port; every server a test leaves behind is stopped by `stopAll`. */
+const running = /** @type {Set<{ stop(force: true): Promise<void> }>} */ (new Set());
+
+/**
+ * `serve()` of the target on a free port; every server a test leaves behind is stopped by `stopAll`.
+ * @template [D=undefined]
+ * @param {Options<D>} options
+ * @returns {Server<D>}
+ */
 export function serve(options) {
   const server = mantou.serve(options.unix === undefined && options.port === undefined ? { ...options, port: 0 } : options);
   running.add(server);

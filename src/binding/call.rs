@@ -21,7 +21,7 @@ pub(super) struct Entry {
 /// A function for JavaScript.
 pub(super) type Function = fn(&Rc<Binding>, Arguments) -> Result<Value>;
 
-const MAX_ARGUMENTS: usize = 7;
+const MAX_ARGUMENTS: usize = 10;
 
 /// The arguments of a call; missing ones are `undefined`.
 #[derive(Clone, Copy)]
@@ -49,6 +49,11 @@ impl Arguments {
 
     pub(super) fn boolean(&self, index: usize) -> Result<bool> {
         self.js.as_bool(self.values[index])
+    }
+
+    /// `None` for `undefined`.
+    pub(super) fn optional_boolean(&self, index: usize) -> Result<Option<bool>> {
+        self.js.as_optional_bool(self.values[index])
     }
 
     pub(super) fn text(&self, index: usize) -> Result<String> {

@@ -14,7 +14,7 @@ use super::Binding;
 use super::value::{CallbackScope, Failure, Js, Reference, Result, Value};
 use crate::http::exchange::Exchange;
 use crate::server::connection::Socket;
-use crate::server::event::{Content, Ending, Event};
+use crate::server::event::{Content, Ending, Event, Held};
 
 /// The functions of `src/js/` that take events.
 pub(super) struct Callbacks {
@@ -127,10 +127,18 @@ impl Binding {
         while count < limit
             && let Some((socket, is_text, content)) = queue.pop_message()
         {
+            if socket.is_held() {
+                socket.keep(Held::Message { is_text, content: queue.own(content) });
+                continue;
+            }
             let bytes = queue.bytes(&content);
             data[count] = if is_text { self.js.string(bytes)? } else { self.js.array_buffer(bytes)? };
             self.receivers.set(count, socket.key.as_f64());
             count += 1;
+            // Its handler decides whether the next one may come.
+            if socket.is_serial() {
+                break;
+            }
         }
         Ok(count)
     }
@@ -146,6 +154,24 @@ impl Binding {
         let js = self.js;
         match event {
             Event::Message { .. } => unreachable!("taken by `take_messages`"),
+            Event::Ping { socket, content } if socket.is_held() => {
+                socket.keep(Held::Ping(self.engine.queue().own(content)));
+                Ok(())
+            }
+            Event::Pong { socket, content } if socket.is_held() => {
+                socket.keep(Held::Pong(self.engine.queue().own(content)));
+                Ok(())
+            }
+            Event::End { socket, ending } if socket.is_held() => {
+                let ending = match ending {
+                    Ending::Peer { code, reason } => {
+                        Ending::Peer { code, reason: self.engine.queue().own(reason) }
+                    }
+                    other => other,
+                };
+                socket.keep(Held::End(ending));
+                Ok(())
+            }
             Event::Ping { socket, content } => {
                 if !socket.is_open() {
                     return Ok(());
@@ -236,7 +262,15 @@ impl Binding {
         if !has_ended {
             return Ok(());
         }
-        self.call(&self.callbacks.close, &[self.index(socket)?, js.integer(i32::from(code))?, reason])
+        self.call(
+            &self.callbacks.close,
+            &[
+                self.index(socket)?,
+                js.integer(i32::from(code))?,
+                reason,
+                js.latin1(ending.cause().as_bytes())?,
+            ],
+        )
     }
 
     fn index(&self, socket: &Socket) -> Result<Value> {

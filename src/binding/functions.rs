@@ -12,11 +12,12 @@ use super::call::{Arguments, Function};
 use super::value::{Failure, Result, Value};
 use crate::http::body::{ResponseBody, ResponseStream};
 use crate::http::exchange::Exchange;
-use crate::http::upgrade;
+use crate::http::upgrade::{self, Subprotocol};
 use crate::server::config::{Listen, WebSocketConfig};
 use crate::server::connection::{Sent, Socket};
 use crate::server::instance::{Published, Server};
 use crate::server::listener::{Listener, NotFound};
+use crate::websocket::extensions::{DeflateConfig, Level};
 use crate::websocket::frame::Opcode;
 use crate::websocket::timers::IdlePolicy;
 
@@ -52,6 +53,9 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("terminate", terminate),
     ("shutDown", shut_down),
     ("release", release),
+    ("takeDropped", take_dropped),
+    ("hold", hold),
+    ("letGo", let_go),
     ("subscribe", subscribe),
     ("unsubscribe", unsubscribe),
     ("isSubscribed", is_subscribed),
@@ -140,7 +144,8 @@ fn listen_error(error: &std::io::Error) -> Failure {
     Failure::Error { code, message: error.to_string() }
 }
 
-/// `configure(server, maxPayloadLength, backpressureLimit, closeOnBackpressureLimit, publishToSelf, idleTimeout, sendPings)`.
+/// `configure(server, maxPayloadLength, backpressureLimit, closeOnBackpressureLimit, publishToSelf, idleTimeout, sendPings, serial,
+/// compress, decompress)`: the last two are names of levels, or undefined.
 fn configure(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let backpressure_limit = arguments.number(2)? as usize;
     let config = WebSocketConfig {
@@ -148,12 +153,18 @@ fn configure(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
         backpressure_limit: (backpressure_limit > 0).then_some(backpressure_limit),
         close_on_backpressure_limit: arguments.boolean(3)?,
         publish_to_self: arguments.boolean(4)?,
+        serial: arguments.boolean(7)?,
+        deflate: DeflateConfig::new(level(arguments, 8)?, level(arguments, 9)?),
         idle: IdlePolicy::from_seconds(arguments.number(5)? as u32, arguments.boolean(6)?),
     };
     if let Some(server) = server(binding, arguments)? {
         server.set_websocket(config);
     }
     binding.js.undefined()
+}
+
+fn level(arguments: Arguments, index: usize) -> Result<Option<Level>> {
+    Ok(if arguments.is_nullish(index)? { None } else { Level::parse(&arguments.text(index)?) })
 }
 
 /// `stop(server, cut)`.
@@ -187,7 +198,7 @@ fn subscriber_count(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value
     binding.js.number(count as f64)
 }
 
-/// `publishText(server, topic, text, publisher | undefined)`: bytes, -1 or 0.
+/// `publishText(server, topic, text, compress | undefined, publisher | undefined)`: bytes, -1, 0, or -2 when a receiver dropped it.
 fn publish_text(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let mut buffer = binding.text.borrow_mut();
     let publish = publication(binding, arguments, Opcode::Text)?;
@@ -195,11 +206,22 @@ fn publish_text(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     binding.js.number(status)
 }
 
-/// `publishBinary(server, topic, bytes, publisher | undefined)`: bytes, -1 or 0.
+/// `publishBinary(server, topic, bytes, compress | undefined, publisher | undefined)`: as `publishText`.
 fn publish_binary(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let publish = publication(binding, arguments, Opcode::Binary)?;
     let status = binding.js.with_bytes(arguments.value(2), publish)?;
     binding.js.number(status)
+}
+
+/// A message was dropped because of a backpressure limit.
+const DROPPED: f64 = -2.0;
+
+/// `takeDropped()`: the places of the sockets that the last publication did not reach.
+fn take_dropped(binding: &Rc<Binding>, _: Arguments) -> Result<Value> {
+    let dropped = binding.dropped.take();
+    let places: Vec<Value> =
+        dropped.iter().map(|key| binding.js.integer(key.index() as i32)).collect::<Result<_>>()?;
+    binding.js.array(&places)
 }
 
 fn publication(
@@ -209,27 +231,50 @@ fn publication(
 ) -> Result<impl FnOnce(&[u8]) -> f64> {
     let server = server(binding, arguments)?;
     let topic = arguments.text(1)?;
-    let publisher = if arguments.is_nullish(3)? { None } else { Some(arguments.key(3)?) };
+    let asked = arguments.optional_boolean(3)?;
+    let publisher = if arguments.is_nullish(4)? { None } else { Some(arguments.key(4)?) };
     Ok(move |payload: &[u8]| {
         let Some(server) = server else { return 0.0 };
-        let to_self = server.websocket().is_some_and(|config| config.publish_to_self);
-        let published = server.publish(&topic, opcode, payload, publisher.filter(|_| !to_self));
+        let Some(config) = server.websocket() else { return 0.0 };
+        // As in Bun: what is published by the server is compressed unless it says no, what a socket publishes only if it says so.
+        let compress = config.should_compress(asked, payload.len(), publisher.is_none());
+        let except = publisher.filter(|_| !config.publish_to_self);
+        let published = server.publish(&topic, opcode, payload, compress, except);
         match published {
-            Published { receivers: 0, .. } | Published { any_dropped: true, .. } => 0.0,
+            Published { receivers: 0, .. } => 0.0,
+            Published { dropped, .. } if !dropped.is_empty() => {
+                *binding.dropped.borrow_mut() = dropped;
+                DROPPED
+            }
             Published { any_buffered: true, .. } => -1.0,
             _ => payload.len() as f64,
         }
     })
 }
 
-/// `upgrade(exchange, fields)`: the socket, or `undefined` when the exchange cannot be upgraded.
+/// `upgrade(exchange, fields, protocol)`: the socket, or `[socket, protocol, extensions]` when something was agreed to, or `undefined`
+/// when the exchange cannot be upgraded. A `protocol` is picked, `false` refuses all, `undefined` leaves it to fields and client.
 fn upgrade_exchange(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    let Some(exchange) = exchange(binding, arguments)? else { return binding.js.undefined() };
-    let fields = fields(&binding.js.as_latin1(arguments.value(1))?);
-    match upgrade::upgrade(&exchange, &fields) {
-        Some(socket) => binding.js.number(socket.key.as_f64()),
-        None => binding.js.undefined(),
+    let js = binding.js;
+    let Some(exchange) = exchange(binding, arguments)? else { return js.undefined() };
+    let fields = fields(&js.as_latin1(arguments.value(1))?);
+    let subprotocol = if arguments.is_nullish(2)? {
+        Subprotocol::Default
+    } else if js.is_string(arguments.value(2))? {
+        Subprotocol::Picked(arguments.text(2)?)
+    } else {
+        Subprotocol::Refused
+    };
+    let Some(upgraded) = upgrade::upgrade(&exchange, fields, &subprotocol) else { return js.undefined() };
+    let key = js.number(upgraded.socket.key.as_f64())?;
+    if upgraded.protocol.is_none() && upgraded.extensions.is_none() {
+        return Ok(key);
     }
+    js.array(&[
+        key,
+        js.latin1(upgraded.protocol.as_ref().map_or(&[], |protocol| protocol.as_bytes()))?,
+        js.latin1(upgraded.extensions.unwrap_or_default().as_bytes())?,
+    ])
 }
 
 /// `forget(exchange)`: the handler of an upgraded request has returned.
@@ -372,41 +417,48 @@ fn fail_body(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     binding.js.undefined()
 }
 
-/// `sendText(socket, text)`: bytes, -1 or 0.
+/// `sendText(socket, text, compress | undefined)`: bytes, -1, 0 when it is closed, -2 when the message was dropped.
 fn send_text(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let Some(socket) = socket(binding, arguments)? else { return binding.js.integer(0) };
+    let asked = arguments.optional_boolean(2)?;
     let mut buffer = binding.text.borrow_mut();
-    let send = |payload: &[u8]| status(&socket, Opcode::Text, payload);
+    let send = |payload: &[u8]| status(payload, socket.send_message(Opcode::Text, payload, asked));
     let status = binding.js.with_text(arguments.value(1), &mut buffer, send)?;
     binding.js.number(status)
 }
 
-/// `sendBinary(socket, bytes)`: bytes, -1 or 0.
+/// `sendBinary(socket, bytes, compress | undefined)`: as `sendText`.
 fn send_binary(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    send_bytes(binding, arguments, Opcode::Binary)
-}
-
-/// `ping(socket, bytes)`: bytes, -1 or 0.
-fn ping(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    send_bytes(binding, arguments, Opcode::Ping)
-}
-
-/// `pong(socket, bytes)`: bytes, -1 or 0.
-fn pong(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    send_bytes(binding, arguments, Opcode::Pong)
-}
-
-fn send_bytes(binding: &Rc<Binding>, arguments: Arguments, opcode: Opcode) -> Result<Value> {
     let Some(socket) = socket(binding, arguments)? else { return binding.js.integer(0) };
-    let status = binding.js.with_bytes(arguments.value(1), |payload| status(&socket, opcode, payload))?;
+    let asked = arguments.optional_boolean(2)?;
+    let send = |payload: &[u8]| status(payload, socket.send_message(Opcode::Binary, payload, asked));
+    let status = binding.js.with_bytes(arguments.value(1), send)?;
     binding.js.number(status)
 }
 
-fn status(socket: &Rc<Socket>, opcode: Opcode, payload: &[u8]) -> f64 {
-    match socket.send(opcode, payload) {
+/// `ping(socket, bytes)`: as `sendText`.
+fn ping(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    send_control(binding, arguments, Opcode::Ping)
+}
+
+/// `pong(socket, bytes)`: as `sendText`.
+fn pong(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    send_control(binding, arguments, Opcode::Pong)
+}
+
+fn send_control(binding: &Rc<Binding>, arguments: Arguments, opcode: Opcode) -> Result<Value> {
+    let Some(socket) = socket(binding, arguments)? else { return binding.js.integer(0) };
+    let send = |payload: &[u8]| status(payload, socket.send(opcode, payload));
+    let status = binding.js.with_bytes(arguments.value(1), send)?;
+    binding.js.number(status)
+}
+
+fn status(payload: &[u8], sent: Sent) -> f64 {
+    match sent {
         Sent::Accepted => payload.len() as f64,
         Sent::Buffered => -1.0,
-        Sent::Dropped => 0.0,
+        // The socket is open: it was looked up so.
+        Sent::Dropped => DROPPED,
     }
 }
 
@@ -495,6 +547,22 @@ fn pause(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
 fn resume(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     if let Some(socket) = socket(binding, arguments)? {
         socket.resume();
+    }
+    binding.js.undefined()
+}
+
+/// `hold(socket)`: JavaScript takes no more messages of it until `letGo`.
+fn hold(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(socket) = socket(binding, arguments)? {
+        socket.hold();
+    }
+    binding.js.undefined()
+}
+
+/// `letGo(socket)`: JavaScript is done with the messages it had.
+fn let_go(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(socket) = socket(binding, arguments)? {
+        socket.release();
     }
     binding.js.undefined()
 }

@@ -30,6 +30,7 @@ use self::host::HostHandle;
 use self::value::Js;
 use crate::server::driver::{self, Driver};
 use crate::server::engine::Engine;
+use crate::server::slots::Key;
 
 /// What one JavaScript environment owns.
 struct Binding {
@@ -40,6 +41,8 @@ struct Binding {
     host: Rc<HostHandle>,
     /// Strings from JavaScript pass through here on their way into frames.
     text: RefCell<Vec<u8>>,
+    /// The receivers that the last publication did not reach.
+    dropped: RefCell<Vec<Key>>,
     /// The environment takes no more calls: it is being torn down or its thread was told to stop.
     is_over: Cell<bool>,
 }
@@ -75,6 +78,7 @@ pub fn create_engine<'env>(
         receivers: Receivers::new(js, &receivers)?,
         host,
         text: RefCell::new(Vec::with_capacity(value::TEXT_CAPACITY)),
+        dropped: RefCell::default(),
         is_over: Cell::new(false),
     });
     binding.host.attach(&binding);

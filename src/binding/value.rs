@@ -162,6 +162,17 @@ impl Js {
         Ok(yes)
     }
 
+    /// `None` for what is no boolean.
+    pub(super) fn as_optional_bool(self, value: Value) -> Result<Option<bool>> {
+        let mut yes = false;
+        // SAFETY: as in `as_f64`.
+        match unsafe { sys::napi_get_value_bool(self.0, value, &mut yes) } {
+            sys::Status::napi_ok => Ok(Some(yes)),
+            sys::Status::napi_boolean_expected => Ok(None),
+            status => check(status).map(|()| None),
+        }
+    }
+
     fn type_of(self, value: Value) -> Result<sys::napi_valuetype> {
         let mut kind = sys::ValueType::napi_undefined;
         // SAFETY: as in `as_f64`.

@@ -18,7 +18,7 @@ use tokio::io::ReadBuf;
 
 use super::body::ResponseBody;
 use super::exchange::Exchange;
-use crate::server::connection::{Socket, run};
+use crate::server::connection::{Life, Socket};
 use crate::server::instance::Server;
 use crate::server::slots::Key;
 use crate::server::transport::Transport;
@@ -134,7 +134,7 @@ async fn serve(connection: Rc<Connection>) {
             connection.exchange.take();
             connection.leave();
             // A copy: hyper's buffer is far bigger than what is in it.
-            engine.spawn(run(socket, early.to_vec(), skip));
+            engine.spawn(Life::new(socket, early.to_vec(), skip));
         }
         Fate::Cut => {
             drop(http);

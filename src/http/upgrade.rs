@@ -7,11 +7,35 @@ use http::{HeaderName, HeaderValue, header};
 use super::connection::Fate;
 use super::exchange::Exchange;
 use crate::server::connection::Socket;
+use crate::websocket::extensions;
 use crate::websocket::handshake::{self, Refusal};
+
+/// What became of a handshake.
+pub(crate) struct Upgraded {
+    pub(crate) socket: Rc<Socket>,
+    /// The agreed subprotocol.
+    pub(crate) protocol: Option<HeaderValue>,
+    /// The agreed extensions, as the answer names them.
+    pub(crate) extensions: Option<String>,
+}
+
+/// Which subprotocol the caller wants.
+pub(crate) enum Subprotocol {
+    /// The one among the fields, or else the first that the client offered.
+    Default,
+    /// None.
+    Refused,
+    /// This one, if the client offered it.
+    Picked(String),
+}
 
 /// Answers the handshake of `exchange` and returns its WebSocket, or `None` when it is no valid handshake or answered already. A
 /// wrong version is answered here (RFC 6455 §4.4).
-pub(crate) fn upgrade(exchange: &Rc<Exchange>, fields: &[(HeaderName, HeaderValue)]) -> Option<Rc<Socket>> {
+pub(crate) fn upgrade(
+    exchange: &Rc<Exchange>,
+    mut fields: Vec<(HeaderName, HeaderValue)>,
+    subprotocol: &Subprotocol,
+) -> Option<Upgraded> {
     let config = exchange.server().websocket()?;
     let accept = match handshake::accept(&exchange.head.method, &exchange.head.headers) {
         Ok(accept) => accept,
@@ -31,12 +55,17 @@ pub(crate) fn upgrade(exchange: &Rc<Exchange>, fields: &[(HeaderName, HeaderValu
     {
         return None;
     }
+    set_subprotocol(&mut fields, subprotocol, &exchange.head.headers);
+    let offers = exchange.head.headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS);
+    let agreed = config
+        .deflate
+        .and_then(|deflate| extensions::negotiate(offers.iter().map(HeaderValue::as_bytes), &deflate));
     let date = httpdate::fmt_http_date(std::time::SystemTime::now());
     let transport = Rc::clone(&exchange.connection.transport);
     let mut made = None;
     engine.sockets.borrow_mut().insert_with(|key| {
-        let socket = Socket::new(key, Rc::clone(&server), transport, config, |out| {
-            handshake::write_response(out, &accept, fields, &[], &date);
+        let socket = Socket::new(key, Rc::clone(&server), transport, config, agreed.as_ref(), |out| {
+            handshake::write_response(out, &accept, agreed.as_ref(), &fields, &[], &date);
         });
         made = Some(Rc::clone(&socket));
         socket
@@ -44,7 +73,26 @@ pub(crate) fn upgrade(exchange: &Rc<Exchange>, fields: &[(HeaderName, HeaderValu
     server.websocket_count.set(server.websocket_count.get() + 1);
     let socket = made?;
     exchange.connection.decide(Fate::Upgrade(Rc::clone(&socket), content_length(exchange)));
-    Some(socket)
+    let protocol = accept.protocol_with(&fields);
+    Some(Upgraded { socket, protocol, extensions: agreed.map(|agreed| agreed.to_string()) })
+}
+
+/// Makes the fields say which subprotocol it is.
+fn set_subprotocol(
+    fields: &mut Vec<(HeaderName, HeaderValue)>,
+    subprotocol: &Subprotocol,
+    request: &http::HeaderMap,
+) {
+    let name = match subprotocol {
+        Subprotocol::Default => return,
+        Subprotocol::Picked(name) if handshake::offers_protocol(request, name) => name,
+        // RFC 6455 §4.2.2: without one that the client offered, the answer has no such field.
+        Subprotocol::Picked(_) | Subprotocol::Refused => "",
+    };
+    fields.retain(|(name, _)| name != header::SEC_WEBSOCKET_PROTOCOL);
+    if let Ok(value) = HeaderValue::from_str(name) {
+        fields.push((header::SEC_WEBSOCKET_PROTOCOL, value));
+    }
 }
 
 fn version_refusal(exchange: &Rc<Exchange>) -> http::Response<super::body::ResponseBody> {

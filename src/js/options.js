@@ -104,7 +104,7 @@ function parseDevelopment(options) {
   return Boolean(options.development);
 }
 
-const CALLBACKS = /** @type {const} */ (['open', 'message', 'close', 'drain', 'ping', 'pong', 'error']);
+const CALLBACKS = /** @type {const} */ (['open', 'message', 'close', 'drain', 'ping', 'pong', 'error', 'dropped']);
 
 const MEBIBYTE = 1024 * 1024;
 const MAX_IDLE_TIMEOUT = 960;
@@ -139,12 +139,48 @@ function parseWebSocket(websocket) {
     publishToSelf: boolean(websocket, 'publishToSelf', false),
     idleTimeout,
     sendPings: boolean(websocket, 'sendPings', true),
+    serial: parseSerial(websocket.serial),
   };
-  const deflate = websocket.perMessageDeflate;
-  if (deflate !== undefined && deflate !== null && deflate !== false) {
-    throw invalidArgument('mantou does not support perMessageDeflate yet');
-  }
-  return { handlers, limits };
+  return { handlers, limits, deflate: parseDeflate(websocket.perMessageDeflate) };
+}
+
+/**
+ * The levels of both directions; an undefined one was not given.
+ * @param {any} deflate
+ * @returns {{ compress: string | undefined, decompress: string | undefined }}
+ */
+function parseDeflate(deflate) {
+  if (deflate === undefined || deflate === null || deflate === false) return { compress: undefined, decompress: undefined };
+  if (deflate === true) return { compress: 'shared', decompress: 'shared' };
+  if (typeof deflate !== 'object') throw invalidArgument('websocket expects perMessageDeflate to be a boolean or an object');
+  return { compress: parseLevel(deflate.compress, 'compress'), decompress: parseLevel(deflate.decompress, 'decompress') };
+}
+
+const LEVELS = ['disable', 'shared', 'dedicated', '3KB', '4KB', '8KB', '16KB', '32KB', '64KB', '128KB', '256KB'];
+
+/**
+ * @param {unknown} level
+ * @param {'compress' | 'decompress'} name
+ * @returns {string | undefined}
+ */
+function parseLevel(level, name) {
+  if (level === undefined || level === null || level === '') return undefined;
+  if (typeof level === 'boolean') return level ? 'shared' : 'disable';
+  if (LEVELS.includes(/** @type {string} */ (level))) return /** @type {string} */ (level);
+  const names = LEVELS.slice(0, -1).map((each) => `"${each}"`);
+  throw invalidArgument(`websocket expects a valid ${name} option, either ${names.join(' ')} or "${LEVELS.at(-1)}"`);
+}
+
+/**
+ * How many messages of a socket may be in the hands of `message` at once; 0 for any number.
+ * @param {unknown} serial
+ * @returns {number}
+ */
+function parseSerial(serial) {
+  if (serial === undefined || serial === null || serial === false) return 0;
+  if (serial === true) return 1;
+  if (typeof serial === 'number' && Number.isSafeInteger(serial) && serial > 0) return serial;
+  throw invalidArgument('websocket expects serial to be a boolean or a positive integer');
 }
 
 /**

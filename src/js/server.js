@@ -68,8 +68,8 @@ class ServerState {
   }
 
   /** @param {NonNullable<ReturnType<typeof parseWebSocket>>} websocket */
-  configure({ handlers, limits }) {
-    this.handlers = { ...handlers, context: captureContext() };
+  configure({ handlers, limits, deflate }) {
+    this.handlers = { ...handlers, serial: limits.serial, context: captureContext() };
     engine().configure(
       this.key,
       limits.maxPayloadLength,
@@ -78,6 +78,9 @@ class ServerState {
       limits.publishToSelf,
       limits.idleTimeout,
       limits.sendPings,
+      limits.serial > 0,
+      deflate.compress,
+      deflate.decompress,
     );
   }
 }
@@ -269,8 +272,7 @@ const serverClass = (className) =>
       });
     }
 
-    // biome-ignore lint/correctness/noUnusedFunctionParameters: the parameters make the function's length
-    publish(/** @type {any} */ topic, /** @type {any} */ data, /** @type {any} */ compress = true) {
+    publish(/** @type {any} */ topic, /** @type {any} */ data, /** @type {any} */ compress) {
       const state = stateOf(this, className);
       if (arguments.length < 2) throw invalidArgument('Missing argument');
       if (topic === undefined || topic === null) throw invalidArgument('Expected string');
@@ -278,11 +280,13 @@ const serverClass = (className) =>
       const name = toText(topic);
       if (name === '') throw new Error('publish requires a topic string');
       if (data instanceof Blob) throw new TypeError('publish cannot send a Blob synchronously; await blob.bytes() first');
+      const asked = compress === undefined ? undefined : Boolean(compress);
       const native = engine();
-      if (ArrayBuffer.isView(data) || data instanceof ArrayBuffer || isSharedMemory(data)) {
-        return native.publishBinary(state.key, name, ownBytes(data), undefined);
-      }
-      return native.publishText(state.key, name, toText(data), undefined);
+      const isBinary = ArrayBuffer.isView(data) || data instanceof ArrayBuffer || isSharedMemory(data);
+      const status = isBinary
+        ? native.publishBinary(state.key, name, ownBytes(data), asked, undefined)
+        : native.publishText(state.key, name, toText(data), asked, undefined);
+      return Socket.published(status, data, name);
     }
 
     ref() {
@@ -348,10 +352,11 @@ const serverClass = (className) =>
       }
       const data = options?.data;
       const fields = upgradeFields(options?.headers);
+      const protocol = upgradeProtocol(options?.protocol);
       if (exchange === undefined) return false;
-      const key = engine().upgrade(exchange.key, fields);
-      if (key === undefined) return false;
-      const ws = createSocket(key, state, data);
+      const upgraded = engine().upgrade(exchange.key, fields, protocol);
+      if (upgraded === undefined) return false;
+      const ws = createSocket(upgraded, state, data);
       exchange.upgradeTo(ws);
       Socket.runOpen(ws);
       return true;
@@ -498,7 +503,7 @@ function upgradeFields(headers) {
   }
   let fields = '';
   for (const [name, value] of headerPairs(headers)) {
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) throw new TypeError(`Invalid header name: '${name}'`);
+    if (!TOKEN.test(name)) throw new TypeError(`Invalid header name: '${name}'`);
     const text = value.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '');
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what a field value must not have
     if (/[\0\r\n]|[^\x00-\xff]/.test(text)) throw new TypeError(`Header '${name}' has invalid value`);
@@ -506,6 +511,21 @@ function upgradeFields(headers) {
   }
   return fields;
 }
+
+/**
+ * The subprotocol that is to be picked: a name, `false` for none, undefined to leave it to the client.
+ * @param {unknown} protocol
+ */
+function upgradeProtocol(protocol) {
+  if (protocol === undefined || protocol === null) return undefined;
+  if (protocol === false) return false;
+  // RFC 6455 §4.1: the name of a subprotocol is a token.
+  if (typeof protocol === 'string' && TOKEN.test(protocol)) return protocol;
+  throw invalidArgument('upgrade options.protocol must be the name of a subprotocol or false');
+}
+
+/** RFC 9110 §5.6.2. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /**
  * @param {any} headers

@@ -10,6 +10,8 @@ const { binary, binaryTypeName, checkCompress, control, message, receivedAs, tex
 
 const OPEN = 1;
 const CLOSED = 3;
+/** The native side has dropped a message because of a backpressure limit. */
+const DROPPED = -2;
 /** A number no socket has. */
 const NO_KEY = -1;
 
@@ -20,6 +22,12 @@ const PLACE = 2 ** 22 - 1;
 /** Every socket refers to itself by it: what is read through a Proxy of a socket is the socket. */
 const kSelf = Symbol('socket');
 
+/** With `serial`: how many messages of a socket its handler has not done with. @type {WeakMap<Socket, number>} */
+const inHand = new WeakMap();
+
+/** Sockets whose `dropped` handler runs. @type {Set<Socket>} */
+const dropping = new Set();
+
 /** @type {any} */
 let native;
 
@@ -29,6 +37,9 @@ function ServerWebSocket() {
   throw coded(TypeError, 'ERR_ILLEGAL_CONSTRUCTOR', "ServerWebSocket constructor cannot be invoked without 'new'");
 }
 
+/** What a handshake agrees to that asks for nothing. */
+const NOTHING = { protocol: '', extensions: '' };
+
 /** @typedef {(data: unknown, method: string) => string | ArrayBuffer | ArrayBufferView} Convert */
 
 class Socket {
@@ -36,7 +47,8 @@ class Socket {
   #key;
   /** The state of its server (`server.js`). @type {any} */
   #server;
-  #state = OPEN;
+  /** Why it is closed; undefined while it is open. @type {string | undefined} */
+  #cause;
   /** @type {unknown} */
   #data;
   #binaryType = 'nodebuffer';
@@ -44,13 +56,17 @@ class Socket {
   #address;
   /** The signal of the request it was. @type {AbortController | undefined} */
   #abort;
+  /** What the handshake agreed to. */
+  #agreed = NOTHING;
 
   /**
-   * @param {number} key
+   * @param {number | [key: number, protocol: string, extensions: string]} upgraded
    * @param {any} server
    * @param {unknown} data
    */
-  constructor(key, server, data) {
+  constructor(upgraded, server, data) {
+    const key = typeof upgraded === 'number' ? upgraded : upgraded[0];
+    if (typeof upgraded !== 'number') this.#agreed = { protocol: upgraded[1], extensions: upgraded[2] };
     this.#key = key;
     this.#server = server;
     this.#data = data;
@@ -81,7 +97,7 @@ class Socket {
    * @param {any} server
    */
   static ofServer(server) {
-    return sockets.flatMap((ws) => (ws !== undefined && ws.#server === server && ws.#state === OPEN ? [ws] : []));
+    return sockets.flatMap((ws) => (ws !== undefined && ws.#server === server && ws.#cause === undefined ? [ws] : []));
   }
 
   /** Runs `open`. A handler that throws drops the socket without a Close frame. */
@@ -91,14 +107,14 @@ class Socket {
     try {
       scopeOf(context).runInAsyncScope(open, undefined, ws);
     } catch (error) {
-      ws.#end(native.terminate, 1006, '');
+      ws.#end('server', native.terminate, 1006, '');
       reportUncaught(() => ws.#report(error));
     }
   }
 
   /** Ends a socket of a server that is being cut off. */
   static shutDown(/** @type {Socket} */ ws) {
-    ws.#end(native.shutDown, 1001, 'Server closed');
+    ws.#end('stop', native.shutDown, 1001, 'Server closed');
   }
 
   /**
@@ -107,7 +123,7 @@ class Socket {
    * @param {AbortController} controller
    */
   static abortWith(ws, controller) {
-    if (ws.#state === OPEN) ws.#abort = controller;
+    if (ws.#cause === undefined) ws.#abort = controller;
     else controller.abort(connectionClosed());
   }
 
@@ -119,13 +135,66 @@ class Socket {
   static receive(key, data) {
     const ws = sockets[key & PLACE];
     if (ws === undefined || ws.#key !== key) return;
-    const { message, context } = ws.#server.handlers;
+    const { message, context, serial } = ws.#server.handlers;
     if (message === undefined) return;
     try {
-      scopeOf(context).runInAsyncScope(message, undefined, ws, typeof data === 'string' ? data : receivedAs(data, ws.#binaryType));
+      const content = typeof data === 'string' ? data : receivedAs(data, ws.#binaryType);
+      const result = scopeOf(context).runInAsyncScope(message, undefined, ws, content);
+      if (serial > 0 && typeof result?.then === 'function') ws.#await(result, serial);
     } catch (error) {
       ws.#report(error);
     }
+  }
+
+  /**
+   * With `serial`: when `limit` messages are in the hands of the handler, the next one waits until one of them is done.
+   * @param {PromiseLike<unknown>} result
+   * @param {number} limit
+   */
+  #await(result, limit) {
+    const count = (inHand.get(this) ?? 0) + 1;
+    inHand.set(this, count);
+    if (count >= limit) native.hold(this.#key);
+    // A rejection stays one that nobody has handled.
+    Promise.resolve(result).finally(() => {
+      inHand.set(this, /** @type {number} */ (inHand.get(this)) - 1);
+      native.letGo(this.#key);
+    });
+  }
+
+  /**
+   * What `send` returns for a native status, after `dropped` has heard of a message that was.
+   * @param {number} status
+   * @param {unknown} data
+   */
+  #sent(status, data) {
+    if (status !== DROPPED) return status;
+    this.#dropped(data, undefined);
+    return 0;
+  }
+
+  /**
+   * What `publish` returns for a native status, after `dropped` has heard of each socket that did not get it.
+   * @param {number} status
+   * @param {unknown} data
+   * @param {string} topic
+   */
+  static published(status, data, topic) {
+    if (status !== DROPPED) return status;
+    for (const place of engine().takeDropped()) socketAt(place).#dropped(data, topic);
+    return 0;
+  }
+
+  /**
+   * Calls `dropped`, but not for what it drops itself.
+   * @param {unknown} data
+   * @param {string | undefined} topic
+   */
+  #dropped(data, topic) {
+    if (dropping.has(this) || this.#server.handlers.dropped === undefined) return;
+    dropping.add(this);
+    reportUncaught(() => this.#call('dropped', data, topic));
+    dropping.delete(this);
   }
 
   /**
@@ -147,9 +216,10 @@ class Socket {
    * @param {Socket} ws
    * @param {number} code
    * @param {string} reason
+   * @param {string} cause
    */
-  static ended(ws, code, reason) {
-    ws.#state = CLOSED;
+  static ended(ws, code, reason, cause) {
+    ws.#cause = cause;
     const key = ws.#key;
     ws.#address ??= native.remoteAddress(key);
     try {
@@ -188,14 +258,15 @@ class Socket {
 
   /**
    * Ends a socket that JavaScript closes: the native side first, then the `close` handler, synchronously.
+   * @param {'server' | 'stop'} cause
    * @param {(key: number, code: number, reason: string) => boolean} endNative
    * @param {number} code
    * @param {string} reason
    */
-  #end(endNative, code, reason) {
-    if (this.#state !== OPEN) return;
+  #end(cause, endNative, code, reason) {
+    if (this.#cause !== undefined) return;
     this.#address ??= native.remoteAddress(this.#key);
-    if (endNative(this.#key, code, reason)) reportUncaught(() => Socket.ended(this, code, reason));
+    if (endNative(this.#key, code, reason)) reportUncaught(() => Socket.ended(this, code, reason, cause));
   }
 
   /**
@@ -207,11 +278,12 @@ class Socket {
    */
   static #send(self, method, args, convert) {
     const ws = Socket.#of(self);
-    if (ws.#state !== OPEN) return 0;
+    if (ws.#cause !== undefined) return 0;
     needArgument(method, args.length);
     checkCompress(args[1], method);
     const data = convert(args[0], method);
-    return typeof data === 'string' ? native.sendText(ws.#key, data) : native.sendBinary(ws.#key, data);
+    const sendNative = typeof data === 'string' ? native.sendText : native.sendBinary;
+    return ws.#sent(sendNative(ws.#key, data, args[1]), args[0]);
   }
 
   /**
@@ -229,7 +301,8 @@ class Socket {
     checkCompress(args[2], method);
     const data = convert(args[1], method);
     const { key } = ws.#server;
-    return typeof data === 'string' ? native.publishText(key, topic, data, ws.#key) : native.publishBinary(key, topic, data, ws.#key);
+    const publishNative = typeof data === 'string' ? native.publishText : native.publishBinary;
+    return Socket.published(publishNative(key, topic, data, args[2], ws.#key), args[1], topic);
   }
 
   /**
@@ -241,14 +314,16 @@ class Socket {
    */
   static #withTopic(self, method, args) {
     const ws = Socket.#of(self);
-    if (ws.#state !== OPEN) return false;
+    if (ws.#cause !== undefined) return false;
     needArgument(method, args.length);
     return native[method](ws.#key, topicName(args[0], method));
   }
 
   send(/** @type {unknown} */ data, /** @type {unknown} */ compress) {
     // The short way of what nearly every call is.
-    if (typeof data === 'string' && compress === undefined && Socket.#is(this)) return native.sendText(this.#key, data);
+    if (typeof data === 'string' && compress === undefined && Socket.#is(this)) {
+      return this.#sent(native.sendText(this.#key, data), data);
+    }
     return Socket.#send(this, 'send', arguments, message);
   }
 
@@ -279,29 +354,29 @@ class Socket {
 
   ping(/** @type {unknown} */ data) {
     const ws = Socket.#of(this);
-    return ws.#state === OPEN ? native.ping(ws.#key, control(data, 'ping')) : 0;
+    return ws.#cause === undefined ? controlStatus(native.ping(ws.#key, control(data, 'ping'))) : 0;
   }
 
   pong(/** @type {unknown} */ data) {
     const ws = Socket.#of(this);
-    return ws.#state === OPEN ? native.pong(ws.#key, control(data, 'pong')) : 0;
+    return ws.#cause === undefined ? controlStatus(native.pong(ws.#key, control(data, 'pong'))) : 0;
   }
 
   // Three, as Bun's: the third means nothing.
   // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
   close(/** @type {unknown} */ code, /** @type {unknown} */ reason, /** @type {unknown} */ unused) {
     const ws = Socket.#of(this);
-    if (ws.#state !== OPEN) return;
+    if (ws.#cause !== undefined) return;
     if (code !== undefined && typeof code !== 'number') {
       throw invalidArgument('close requires a numeric code or undefined');
     }
     const text = reason === undefined ? '' : truncateReason(toText(reason));
     // Converting the reason may have run code that closed the socket.
-    ws.#end(native.close, code === undefined ? 1000 : code | 0, text);
+    ws.#end('server', native.close, code === undefined ? 1000 : code | 0, text);
   }
 
   terminate() {
-    Socket.#of(this).#end(native.terminate, 1006, '');
+    Socket.#of(this).#end('server', native.terminate, 1006, '');
   }
 
   // biome-ignore lint/correctness/noUnusedFunctionParameters: as above
@@ -349,6 +424,10 @@ class Socket {
     Socket.#of(this).#binaryType = binaryTypeName(value);
   }
 
+  get closeCause() {
+    return Socket.#of(this).#cause;
+  }
+
   get data() {
     return Socket.#of(this).#data;
   }
@@ -357,12 +436,20 @@ class Socket {
     Socket.#of(this).#data = value;
   }
 
+  get extensions() {
+    return Socket.#of(this).#agreed.extensions;
+  }
+
   get isPaused() {
     return native.isPaused(Socket.#of(this).#key);
   }
 
+  get protocol() {
+    return Socket.#of(this).#agreed.protocol;
+  }
+
   get readyState() {
-    return Socket.#of(this).#state;
+    return Socket.#of(this).#cause === undefined ? OPEN : CLOSED;
   }
 
   get remoteAddress() {
@@ -388,13 +475,13 @@ Object.defineProperties(Socket.prototype, {
 
 /**
  * Makes the object of a native socket that has just been opened.
- * @param {number} key
+ * @param {number | [key: number, protocol: string, extensions: string]} upgraded what `native.upgrade` returned
  * @param {any} server
  * @param {unknown} data
  */
-function createSocket(key, server, data) {
+function createSocket(upgraded, server, data) {
   native ??= engine();
-  return new Socket(key, server, data);
+  return new Socket(upgraded, server, data);
 }
 
 /**
@@ -410,6 +497,14 @@ function reportUncaught(report) {
       throw error;
     });
   }
+}
+
+/**
+ * What `ping` and `pong` return for a native status.
+ * @param {number} status
+ */
+function controlStatus(status) {
+  return status === DROPPED ? 0 : status;
 }
 
 /**
@@ -469,8 +564,7 @@ events.pong = (/** @type {number} */ place, /** @type {ArrayBuffer} */ data) => 
 
 events.drain = (/** @type {number} */ place) => Socket.drained(socketAt(place));
 
-events.close = (/** @type {number} */ place, /** @type {number} */ code, /** @type {string} */ reason) => {
-  Socket.ended(socketAt(place), code, reason);
-};
+events.close = (/** @type {number} */ place, /** @type {number} */ code, /** @type {string} */ reason, /** @type {string} */ cause) =>
+  Socket.ended(socketAt(place), code, reason, cause);
 
 module.exports = { ServerWebSocket, Socket, createSocket };

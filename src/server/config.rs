@@ -1,5 +1,6 @@
 //! What a server was asked to do, parsed: inside, nothing is checked again.
 
+use crate::websocket::extensions::DeflateConfig;
 use crate::websocket::timers::IdlePolicy;
 
 /// The limits and timers of a server's WebSockets. `reload()` replaces it for open sockets too.
@@ -13,8 +14,22 @@ pub(crate) struct WebSocketConfig {
     pub(crate) close_on_backpressure_limit: bool,
     /// Whether `ws.publish` reaches the publisher too.
     pub(crate) publish_to_self: bool,
+    /// Whether each message waits until JavaScript is done with the one before (`hold` and `release`).
+    pub(crate) serial: bool,
+    /// What is agreed to of permessage-deflate; sockets that are open already keep what they agreed to.
+    pub(crate) deflate: Option<DeflateConfig>,
     /// When a silent socket is pinged and closed.
     pub(crate) idle: IdlePolicy,
+}
+
+impl WebSocketConfig {
+    /// Whether a message of `len` bytes is to be compressed. `asked` is the `compress` argument; `by_default` is what it means to omit it.
+    pub(crate) fn should_compress(&self, asked: Option<bool>, len: usize, by_default: bool) -> bool {
+        match &self.deflate {
+            Some(deflate) => deflate.should_compress(asked, len, by_default),
+            None => asked.unwrap_or(by_default),
+        }
+    }
 }
 
 /// Where a server listens.

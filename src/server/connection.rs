@@ -5,7 +5,10 @@
 //! task: flush, FIN, then read and discard until the peer's FIN, so that no RST overtakes the Close frame.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io;
+use std::num::NonZeroU64;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -14,13 +17,17 @@ use tokio::io::ReadBuf;
 
 use super::config::WebSocketConfig;
 use super::engine::Engine;
-use super::event::{Ending, Event};
+use super::event::{Ending, Event, Held};
 use super::instance::Server;
-use super::outbox::{Outbox, SharedFrame, Spares};
+use super::outbox::{Outbox, Spares};
+use super::publication::Publication;
 use super::slots::Key;
 use super::transport::Transport;
 use crate::websocket::close::{truncate_reason, write_close};
+use crate::websocket::deflate::Compressor;
+use crate::websocket::extensions::Agreed;
 use crate::websocket::frame::{Opcode, write_frame};
+use crate::websocket::inflate::Decompressor;
 use crate::websocket::receiver::{Event as Received, Limits, Receiver};
 use crate::websocket::timers::{Expiry, Idle};
 
@@ -31,8 +38,10 @@ pub(crate) struct Socket {
     transport: Rc<Transport>,
     config: RefCell<Rc<WebSocketConfig>>,
     receiver: RefCell<Receiver>,
+    /// Present where the server may compress.
+    compressor: RefCell<Option<Compressor>>,
     outbox: RefCell<Outbox>,
-    idle: RefCell<Idle>,
+    idle: Cell<Idle>,
     /// When the clock looks at `idle` next.
     armed: Cell<u64>,
     topics: RefCell<Vec<Arc<str>>>,
@@ -40,6 +49,9 @@ pub(crate) struct Socket {
     waker: RefCell<Option<Waker>>,
     is_open: Cell<bool>,
     is_paused: Cell<bool>,
+    /// What waits for JavaScript to be done with the messages before; reading rests meanwhile.
+    #[expect(clippy::box_collection, reason = "one word of every socket for what hardly any has")]
+    held: RefCell<Option<Box<VecDeque<Held>>>>,
     /// Nothing more is read for JavaScript: an ending is on its way.
     is_deaf: Cell<bool>,
     is_dirty: Cell<bool>,
@@ -70,13 +82,13 @@ const MAX_LINGERING: usize = 4096;
 const READS_PER_POLL: usize = 4;
 
 impl Socket {
-    /// A socket on `transport` that says `greeting` first, and its task. `early` is what the peer sent behind its handshake, of
-    /// which `skip` bytes belong to the handshake's own content.
+    /// An open socket on `transport` that says `greeting` first.
     pub(crate) fn new(
         key: Key,
         server: Rc<Server>,
         transport: Rc<Transport>,
         config: Rc<WebSocketConfig>,
+        agreed: Option<&Agreed>,
         greeting: impl FnOnce(&mut Vec<u8>),
     ) -> Rc<Self> {
         let engine = Rc::clone(&server.engine);
@@ -86,14 +98,16 @@ impl Socket {
             server,
             transport,
             config: RefCell::new(config),
-            receiver: RefCell::default(),
+            receiver: RefCell::new(Receiver::new(agreed.map(Decompressor::new))),
+            compressor: RefCell::new(agreed.and_then(Compressor::new)),
             outbox: RefCell::default(),
-            idle: RefCell::new(Idle::new(now)),
+            idle: Cell::new(Idle::new(now)),
             armed: Cell::new(u64::MAX),
             topics: RefCell::default(),
             waker: RefCell::new(None),
             is_open: Cell::new(true),
             is_paused: Cell::new(false),
+            held: RefCell::default(),
             is_deaf: Cell::new(false),
             is_dirty: Cell::new(false),
             drain_is_queued: Cell::new(false),
@@ -124,14 +138,43 @@ impl Socket {
         self.outbox.borrow().buffered_amount()
     }
 
-    /// Sends one frame.
+    /// Sends one frame, uncompressed.
     pub(crate) fn send(self: &Rc<Self>, opcode: Opcode, payload: &[u8]) -> Sent {
         self.enqueue(|outbox, spares| outbox.write(spares, |out| write_frame(out, opcode, payload)))
     }
 
-    /// Sends a frame that was encoded once for many sockets.
-    pub(crate) fn send_shared(self: &Rc<Self>, frame: &SharedFrame<'_>) -> Sent {
-        self.enqueue(|outbox, spares| outbox.push(spares, frame))
+    /// Sends one message, compressed if that was agreed to and `asked` for. `None` leaves it to the size of the message.
+    pub(crate) fn send_message(self: &Rc<Self>, opcode: Opcode, payload: &[u8], asked: Option<bool>) -> Sent {
+        let mut compressor = self.compressor.borrow_mut();
+        match &mut *compressor {
+            Some(compressor) if self.config.borrow().should_compress(asked, payload.len(), false) => self
+                .enqueue(|outbox, spares| {
+                    let deflater = &mut self.engine().deflater.borrow_mut();
+                    outbox.write(spares, |out| compressor.write_frame(deflater, out, opcode, payload));
+                }),
+            _ => self.send(opcode, payload),
+        }
+    }
+
+    /// Sends a message that others get too.
+    pub(crate) fn send_published(self: &Rc<Self>, publication: &mut Publication<'_>) -> Sent {
+        let mut compressor = self.compressor.borrow_mut();
+        self.enqueue(|outbox, spares| {
+            let Some(compressor) = compressor.as_mut().filter(|_| publication.compress) else {
+                let frame = publication.plain(spares);
+                return outbox.push(spares, frame);
+            };
+            let deflater = &mut self.engine().deflater.borrow_mut();
+            match compressor.shared_window_bits() {
+                Some(bits) => {
+                    let frame = publication.compressed(spares, deflater, bits);
+                    outbox.push(spares, frame);
+                }
+                None => outbox.write(spares, |out| {
+                    compressor.write_frame(deflater, out, publication.opcode, publication.payload);
+                }),
+            }
+        })
     }
 
     /// Answers a ping (RFC 6455 §5.5.2), unless the peer is so far behind that its pongs would pile up.
@@ -163,7 +206,7 @@ impl Socket {
             self.mark_dirty();
         }
         if !config.idle.send_pings {
-            self.idle.borrow_mut().sent(self.engine().now(), &config.idle);
+            self.update_idle(|idle| idle.sent(self.engine().now(), &config.idle));
         }
         if self.outbox.borrow().is_blocked() { Sent::Buffered } else { Sent::Accepted }
     }
@@ -242,16 +285,53 @@ impl Socket {
     /// Stops reading. What has been read already is still delivered.
     pub(crate) fn pause(&self) {
         if self.is_open.get() && !self.is_paused.replace(true) {
-            self.idle.borrow_mut().pause();
+            self.update_idle(Idle::pause);
         }
     }
 
     /// Reads on.
     pub(crate) fn resume(self: &Rc<Self>) {
-        if self.is_paused.replace(false) {
-            self.idle.borrow_mut().resume(self.engine().now());
-            self.arm();
-            self.rouse();
+        if self.is_paused.replace(false) && !self.is_held() {
+            self.read_on();
+        }
+    }
+
+    fn read_on(self: &Rc<Self>) {
+        self.update_idle(|idle| idle.resume(self.engine().now()));
+        self.arm();
+        self.rouse();
+    }
+
+    /// Whether each message waits until JavaScript is done with the one before.
+    pub(crate) fn is_serial(&self) -> bool {
+        self.config.borrow().serial
+    }
+
+    /// JavaScript takes no more events of this socket until `release`.
+    pub(crate) fn hold(&self) {
+        if self.is_open.get() {
+            self.held.borrow_mut().get_or_insert_default();
+            self.update_idle(Idle::pause);
+        }
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.borrow().is_some()
+    }
+
+    /// Keeps an event of a held socket.
+    pub(crate) fn keep(&self, event: Held) {
+        if let Some(held) = &mut *self.held.borrow_mut() {
+            held.push_back(event);
+        }
+    }
+
+    /// JavaScript is done: what was kept comes before everything else, then reading goes on.
+    pub(crate) fn release(self: &Rc<Self>) {
+        let Some(held) = self.held.take() else { return };
+        self.engine().events.borrow_mut().put_back(self, held.into_iter());
+        if !self.is_paused.get() {
+            self.read_on();
         }
     }
 
@@ -261,9 +341,16 @@ impl Socket {
         self.arm();
     }
 
+    fn update_idle<R>(&self, update: impl FnOnce(&mut Idle) -> R) -> R {
+        let mut idle = self.idle.get();
+        let result = update(&mut idle);
+        self.idle.set(idle);
+        result
+    }
+
     /// Makes the clock look at this socket no later than its deadline.
     fn arm(self: &Rc<Self>) {
-        let deadline = self.idle.borrow().deadline(&self.config.borrow().idle);
+        let deadline = self.idle.get().deadline(&self.config.borrow().idle);
         if let Some(deadline) = deadline.filter(|&deadline| deadline < self.armed.get()) {
             self.armed.set(deadline);
             self.engine().watch_socket(deadline, self.key);
@@ -280,7 +367,7 @@ impl Socket {
         if self.is_deaf.get() {
             return;
         }
-        let expiry = self.idle.borrow_mut().expire(now, &self.config.borrow().idle);
+        let expiry = self.update_idle(|idle| idle.expire(now, &self.config.borrow().idle));
         match expiry {
             Expiry::None => {}
             Expiry::Ping => {
@@ -311,6 +398,10 @@ impl Socket {
         }
         self.is_open.set(false);
         self.is_deaf.set(true);
+        self.held.take();
+        // What compression kept is of no use while the socket lingers.
+        self.compressor.take();
+        self.receiver.replace(Receiver::new(None));
         if !self.outbox.borrow().is_blocked() {
             self.flush();
         }
@@ -380,12 +471,15 @@ impl Socket {
 
     fn poll_receive(self: &Rc<Self>, cx: &mut Context<'_>, life: &mut Life) {
         for _ in 0..READS_PER_POLL {
-            if self.is_paused.get() || self.is_deaf.get() || !self.engine().has_room(cx.waker()) {
+            let rests = self.is_paused.get() || self.is_held() || self.is_deaf.get();
+            if rests || !self.engine().has_room(cx.waker()) {
                 return;
             }
-            if !life.early.is_empty() {
-                let mut early = std::mem::take(&mut life.early);
-                self.receive(&mut early, &mut life.skip);
+            if let Some(early) = &mut life.early
+                && !early.bytes.is_empty()
+            {
+                let mut bytes = std::mem::take(&mut early.bytes);
+                self.receive(life.meaningful(&mut bytes));
                 continue;
             }
             let mut scratch = self.engine().scratch.borrow_mut();
@@ -393,8 +487,8 @@ impl Socket {
             match self.transport.poll_read(cx, &mut buffer) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(count)) if count > 0 => {
-                    self.idle.borrow_mut().received(self.engine().now());
-                    self.receive(buffer.filled_mut(), &mut life.skip);
+                    self.update_idle(|idle| idle.received(self.engine().now()));
+                    self.receive(life.meaningful(buffer.filled_mut()));
                 }
                 Poll::Ready(_) => return self.lose(),
             }
@@ -403,18 +497,14 @@ impl Socket {
     }
 
     /// Turns bytes into events.
-    fn receive(self: &Rc<Self>, mut bytes: &mut [u8], skip: &mut usize) {
-        if *skip > 0 {
-            let skipped = bytes.len().min(*skip);
-            *skip -= skipped;
-            bytes = &mut bytes[skipped..];
-        }
+    fn receive(self: &Rc<Self>, mut bytes: &mut [u8]) {
         let limits = Limits { max_payload_length: self.config.borrow().max_payload_length };
         let mut receiver = self.receiver.borrow_mut();
+        let mut inflater = self.engine().inflater.borrow_mut();
         let mut queue = self.engine().events.borrow_mut();
         loop {
             let socket = Rc::clone(self);
-            match receiver.receive(&mut bytes, &limits) {
+            match receiver.receive(&mut bytes, &limits, &mut inflater) {
                 Ok(None) => return,
                 Ok(Some(Received::Text(payload))) => {
                     let content = queue.keep_payload(payload);
@@ -451,7 +541,7 @@ impl Socket {
     fn poll_linger(self: &Rc<Self>, cx: &mut Context<'_>, life: &mut Life) -> Poll<()> {
         let now = self.engine().now();
         let deadline = match life.lingers_until {
-            Some(deadline) => deadline,
+            Some(deadline) => deadline.get(),
             None => {
                 let count = self.engine().lingering.get();
                 if count >= MAX_LINGERING {
@@ -459,7 +549,7 @@ impl Socket {
                 }
                 self.engine().lingering.set(count + 1);
                 self.engine().wake_after(LINGER, cx.waker().clone());
-                *life.lingers_until.insert(now + LINGER)
+                life.lingers_until.insert(NonZeroU64::MIN.saturating_add(now + LINGER - 1)).get()
             }
         };
         if now >= deadline {
@@ -479,24 +569,59 @@ impl Socket {
     }
 }
 
-/// What only the task needs.
-struct Life {
-    early: Vec<u8>,
-    skip: usize,
-    lingers_until: Option<u64>,
+/// The task of a socket: its life after the handshake.
+pub(crate) struct Life {
+    socket: Rc<Socket>,
+    early: Option<Box<Early>>,
+    /// Once it is closed.
+    lingers_until: Option<NonZeroU64>,
 }
 
-/// The life of a socket after the handshake. `early` is what the peer sent behind its handshake; the first `skip` bytes from the
-/// peer are the handshake's own content and mean nothing.
-pub(crate) async fn run(socket: Rc<Socket>, early: Vec<u8>, skip: usize) {
-    let mut life = Life { early, skip, lingers_until: None };
-    std::future::poll_fn(|cx| socket.poll(cx, &mut life)).await;
-    let engine = socket.engine();
-    if life.lingers_until.is_some() {
-        engine.lingering.set(engine.lingering.get() - 1);
+/// What came with the handshake, or is still to come of it.
+struct Early {
+    bytes: Vec<u8>,
+    /// The first bytes from the peer are the handshake's own content and mean nothing.
+    skip: usize,
+}
+
+impl Life {
+    /// `early` is what the peer sent behind its handshake, of which, and of what follows, the first `skip` bytes mean nothing.
+    pub(crate) fn new(socket: Rc<Socket>, early: Vec<u8>, skip: usize) -> Self {
+        let is_early = !early.is_empty() || skip > 0;
+        let early = is_early.then(|| Box::new(Early { bytes: early, skip }));
+        Self { socket, early, lingers_until: None }
     }
-    // Given up with bytes unsent: they no longer hold the process.
-    if socket.is_flushing.replace(false) {
-        engine.flushing.set(engine.flushing.get() - 1);
+
+    /// What is left of the peer's bytes without the content of its handshake.
+    fn meaningful<'a>(&mut self, bytes: &'a mut [u8]) -> &'a mut [u8] {
+        let Some(early) = &mut self.early else { return bytes };
+        let skipped = bytes.len().min(early.skip);
+        early.skip -= skipped;
+        if early.skip == 0 && early.bytes.is_empty() {
+            self.early = None;
+        }
+        &mut bytes[skipped..]
+    }
+}
+
+impl Future for Life {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let socket = Rc::clone(&self.socket);
+        socket.poll(cx, &mut self)
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        let engine = self.socket.engine();
+        if self.lingers_until.is_some() {
+            engine.lingering.set(engine.lingering.get() - 1);
+        }
+        // Given up with bytes unsent: they no longer hold the process.
+        if self.socket.is_flushing.replace(false) {
+            engine.flushing.set(engine.flushing.get() - 1);
+        }
     }
 }

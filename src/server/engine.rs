@@ -21,6 +21,8 @@ use super::instance::Server;
 use super::outbox::Spares;
 use super::slots::{Key, Slots};
 use crate::http::exchange::Exchange;
+use crate::websocket::deflate::Deflater;
+use crate::websocket::inflate::Inflater;
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -50,8 +52,8 @@ pub(crate) struct Engine {
     /// Sockets with something to flush at the end of the turn.
     dirty: RefCell<Vec<Rc<Socket>>>,
     pub(crate) spares: RefCell<Spares>,
-    /// Where `publish` encodes.
-    pub(crate) frame: RefCell<Vec<u8>>,
+    pub(crate) deflater: RefCell<Deflater>,
+    pub(crate) inflater: RefCell<Inflater>,
     /// Every read goes here first: one buffer for all sockets.
     pub(crate) scratch: RefCell<Box<[u8]>>,
     clock: RefCell<Clock<Timer>>,
@@ -93,7 +95,8 @@ impl Engine {
             starved: RefCell::default(),
             dirty: RefCell::default(),
             spares: RefCell::default(),
-            frame: RefCell::default(),
+            deflater: RefCell::default(),
+            inflater: RefCell::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             clock: RefCell::new(Clock::new()),
             armed: Cell::new(u64::MAX),

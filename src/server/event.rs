@@ -50,9 +50,51 @@ pub(crate) enum Ending {
     Overflow,
 }
 
+impl Ending {
+    /// What `ws.closeCause` says.
+    pub(crate) fn cause(&self) -> &'static str {
+        match self {
+            Self::Peer { .. } => "peer",
+            Self::Failed(ProtocolError::MessageTooBig) => "too-big",
+            Self::Failed(_) => "protocol",
+            Self::Lost => "io",
+            Self::TimedOut => "idle",
+            Self::Overflow => "backpressure",
+        }
+    }
+}
+
 /// A request's body ended before its end.
 #[derive(Debug)]
 pub(crate) struct BodyError;
+
+/// An event of a socket whose JavaScript is not done with the messages before. Its contents are its own.
+pub(crate) enum Held {
+    Message { is_text: bool, content: Content },
+    Ping(Content),
+    Pong(Content),
+    End(Ending),
+}
+
+impl Held {
+    fn into_event(self, socket: &Rc<Socket>) -> Event {
+        let socket = Rc::clone(socket);
+        match self {
+            Self::Message { is_text, content } => Event::Message { socket, is_text, content },
+            Self::Ping(content) => Event::Ping { socket, content },
+            Self::Pong(content) => Event::Pong { socket, content },
+            Self::End(ending) => Event::End { socket, ending },
+        }
+    }
+
+    fn content(&self) -> Option<&Content> {
+        match self {
+            Self::Message { content, .. } | Self::Ping(content) | Self::Pong(content) => Some(content),
+            Self::End(Ending::Peer { reason, .. }) => Some(reason),
+            Self::End(_) => None,
+        }
+    }
+}
 
 /// Bytes of an event: in the queue's common buffer, or their own when they were assembled anyway.
 pub(crate) enum Content {
@@ -93,6 +135,22 @@ impl EventQueue {
     /// Takes the next event. Its content stands until `settle`.
     pub(crate) fn pop(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// Puts events of a socket back before all others.
+    pub(crate) fn put_back(&mut self, socket: &Rc<Socket>, held: impl DoubleEndedIterator<Item = Held>) {
+        for held in held.rev() {
+            self.weight += EVENT_WEIGHT + held.content().map_or(0, |content| self.bytes(content).len());
+            self.events.push_front(held.into_event(socket));
+        }
+    }
+
+    /// A content that outlives `settle`.
+    pub(crate) fn own(&self, content: Content) -> Content {
+        match content {
+            Content::Common(range) => Content::Own(self.common[range].to_vec()),
+            own @ Content::Own(_) => own,
+        }
     }
 
     /// Takes the next event if it is a message: the socket, whether it is text, and the content.

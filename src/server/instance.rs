@@ -8,11 +8,11 @@ use super::connection::Sent;
 use super::engine::Engine;
 use super::event::Event;
 use super::listener::Listener;
-use super::outbox::SharedFrame;
+use super::publication::Publication;
 use super::slots::{Key, Slots};
 use super::topics::Topics;
 use crate::http::connection::Connection;
-use crate::websocket::frame::{Opcode, write_frame};
+use crate::websocket::frame::Opcode;
 
 /// See the module.
 pub(crate) struct Server {
@@ -33,11 +33,12 @@ pub(crate) struct Server {
 }
 
 /// What became of a message for the subscribers of a topic.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Published {
     pub(crate) receivers: usize,
     pub(crate) any_buffered: bool,
-    pub(crate) any_dropped: bool,
+    /// Those who did not get it, because of their backpressure limit.
+    pub(crate) dropped: Vec<Key>,
 }
 
 impl Server {
@@ -90,19 +91,17 @@ impl Server {
         self.is_referenced.set(yes);
     }
 
-    /// Sends a message to every subscriber of `topic` but `except`. The frame is encoded once.
+    /// Sends a message to every subscriber of `topic` but `except`.
     pub(crate) fn publish(
         &self,
         topic: &str,
         opcode: Opcode,
         payload: &[u8],
+        compress: bool,
         except: Option<Key>,
     ) -> Published {
         let mut published = Published::default();
-        let mut buffer = self.engine.frame.take();
-        buffer.clear();
-        write_frame(&mut buffer, opcode, payload);
-        let frame = SharedFrame::new(&mut buffer);
+        let mut publication = Publication::new(opcode, payload, compress);
         let sockets = self.engine.sockets.borrow();
         self.topics.for_each(topic, |key| {
             if Some(key) == except {
@@ -110,13 +109,13 @@ impl Server {
             }
             let Some(socket) = sockets.find(key) else { return };
             published.receivers += 1;
-            match socket.send_shared(&frame) {
+            match socket.send_published(&mut publication) {
                 Sent::Accepted => {}
                 Sent::Buffered => published.any_buffered = true,
-                Sent::Dropped => published.any_dropped = true,
+                Sent::Dropped => published.dropped.push(key),
             }
         });
-        *self.engine.frame.borrow_mut() = buffer;
+        publication.recycle(&mut self.engine.spares.borrow_mut());
         published
     }
 

@@ -10,6 +10,7 @@ pub(crate) mod event;
 pub(crate) mod instance;
 pub(crate) mod listener;
 pub(crate) mod outbox;
+pub(crate) mod publication;
 pub(crate) mod slots;
 pub(crate) mod topics;
 pub(crate) mod transport;

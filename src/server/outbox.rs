@@ -40,19 +40,25 @@ impl Piece {
 }
 
 /// A frame encoded once for many sockets.
-pub(crate) enum SharedFrame<'a> {
+pub(crate) enum SharedFrame {
     /// Copied behind what is there already: one system call for many small frames.
-    Small(&'a [u8]),
+    Small(Vec<u8>),
     /// Referred to.
     Big(Bytes),
 }
 
-impl<'a> SharedFrame<'a> {
-    pub(crate) fn new(frame: &'a mut Vec<u8>) -> Self {
-        if frame.len() <= COPY_LIMIT {
-            Self::Small(frame)
-        } else {
-            Self::Big(Bytes::from(std::mem::take(frame)))
+impl SharedFrame {
+    /// A frame that `write` writes.
+    pub(crate) fn new(spares: &mut Spares, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let mut frame = spares.take();
+        write(&mut frame);
+        if frame.len() <= COPY_LIMIT { Self::Small(frame) } else { Self::Big(Bytes::from(frame)) }
+    }
+
+    /// Gives the memory back once all sockets have the frame.
+    pub(crate) fn recycle(self, spares: &mut Spares) {
+        if let Self::Small(frame) = self {
+            spares.give(frame);
         }
     }
 }
@@ -109,7 +115,7 @@ impl Outbox {
     }
 
     /// Appends a frame that other receivers get too.
-    pub(crate) fn push(&mut self, spares: &mut Spares, frame: &SharedFrame<'_>) {
+    pub(crate) fn push(&mut self, spares: &mut Spares, frame: &SharedFrame) {
         match frame {
             SharedFrame::Small(frame) => self.write(spares, |bytes| bytes.extend_from_slice(frame)),
             SharedFrame::Big(frame) => {
@@ -201,8 +207,9 @@ mod tests {
     #[test]
     fn bytes_leave_in_the_order_they_came_whatever_the_kernel_takes_at_a_time() {
         let big = vec![7; COPY_LIMIT + 1];
-        let mut frame = big.clone();
-        let shared = SharedFrame::new(&mut frame);
+        let shared = SharedFrame::new(&mut Spares::default(), |frame| frame.extend_from_slice(&big));
+        let small = SharedFrame::new(&mut Spares::default(), |frame| frame.extend_from_slice(b"small"));
+        assert!(matches!((&shared, &small), (SharedFrame::Big(_), SharedFrame::Small(_))));
         for room in [1, 2, 5, 4096, 5000, 1 << 20] {
             let mut spares = Spares::default();
             let mut outbox = Outbox::default();
@@ -213,7 +220,7 @@ mod tests {
                 expected.extend([round; 3]);
                 outbox.push(&mut spares, &shared);
                 expected.extend_from_slice(&big);
-                outbox.push(&mut spares, &SharedFrame::new(&mut b"small".to_vec()));
+                outbox.push(&mut spares, &small);
                 expected.extend_from_slice(b"small");
                 outbox.flush(&mut spares, kernel(&mut taken, room)).unwrap();
                 assert_eq!(outbox.unsent, expected.len() - taken.len());

@@ -96,7 +96,7 @@ pub fn write_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
 pub const MAX_HEADER: usize = 14;
 
 /// Bytes of the longest header a server sends: two and a 64-bit length.
-const MAX_SERVER_HEADER: usize = 10;
+pub(super) const MAX_SERVER_HEADER: usize = 10;
 
 /// Bytes a control frame may carry, and the largest length that needs no extended length (§5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;

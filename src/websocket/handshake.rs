@@ -1,6 +1,7 @@
 //! The opening handshake (§4.2), as Bun takes and answers it: `Connection` is not looked at, an HTTP/1.0 request is as
 //! good as any.
 
+use super::extensions::Agreed;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, SET_COOKIE, TRANSFER_ENCODING, UPGRADE,
@@ -42,7 +43,25 @@ pub fn accept(method: &Method, headers: &HeaderMap) -> Result<Accept, Refusal> {
     })
 }
 
-/// Appends the 101 with the `headers` and the `cookies` (values of `set-cookie`) the caller wants in it.
+impl Accept {
+    /// The subprotocol of the answer with these `headers`: the one they name, which may be none, or else the first that was offered.
+    pub fn protocol_with(&self, headers: &[(HeaderName, HeaderValue)]) -> Option<HeaderValue> {
+        match headers.iter().find(|(name, _)| name == SEC_WEBSOCKET_PROTOCOL) {
+            Some((_, given)) => first_protocol(given),
+            None => self.protocol.clone(),
+        }
+    }
+}
+
+/// Whether a request offers a subprotocol (§4.1).
+pub fn offers_protocol(headers: &HeaderMap, protocol: &str) -> bool {
+    let lists = headers.get_all(SEC_WEBSOCKET_PROTOCOL);
+    let mut offers = lists.iter().flat_map(|list| list.as_bytes().split(|&byte| byte == b','));
+    offers.any(|offer| offer.trim_ascii() == protocol.as_bytes())
+}
+
+/// Appends the 101 with what was agreed to of permessage-deflate, and the `headers` and the `cookies` (values of `set-cookie`) the caller
+/// wants in it.
 ///
 /// Order: `set-cookie` of `headers`, the other `headers` as given (repeated ones joined), `cookies`, the handshake's own,
 /// `Date`. The handshake's own fields are not for the caller to set and are dropped from `headers`, with two exceptions:
@@ -50,6 +69,7 @@ pub fn accept(method: &Method, headers: &HeaderMap) -> Result<Accept, Refusal> {
 pub fn write_response(
     out: &mut Vec<u8>,
     accept: &Accept,
+    deflate: Option<&Agreed>,
     headers: &[(HeaderName, HeaderValue)],
     cookies: &[HeaderValue],
     http_date: &str,
@@ -77,13 +97,11 @@ pub fn write_response(
     }
     out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
     write_field(out, "Sec-WebSocket-Accept", accept.accept_key.as_bytes());
-    let given = headers.iter().find(|(name, _)| name == SEC_WEBSOCKET_PROTOCOL);
-    let protocol = match given {
-        Some((_, value)) => first_protocol(value),
-        None => accept.protocol.clone(),
-    };
-    if let Some(protocol) = protocol {
+    if let Some(protocol) = accept.protocol_with(headers) {
         write_field(out, "Sec-WebSocket-Protocol", protocol.as_bytes());
+    }
+    if let Some(agreed) = deflate {
+        write_field(out, "Sec-WebSocket-Extensions", agreed.to_string().as_bytes());
     }
     if !headers.iter().any(|(name, _)| name == DATE) {
         write_field(out, "Date", http_date.as_bytes());
@@ -146,6 +164,7 @@ const OWN: [HeaderName; 8] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::websocket::extensions::{self, DeflateConfig, Level};
     use std::io::{self, Read, Write};
     use tokio_tungstenite::tungstenite::{self, client::IntoClientRequest};
 
@@ -194,7 +213,7 @@ mod tests {
             .collect();
         let cookies: Vec<_> = cookies.iter().map(|cookie| HeaderValue::from_str(cookie).unwrap()).collect();
         let mut out = Vec::new();
-        write_response(&mut out, &accept, &given, &cookies, DATE);
+        write_response(&mut out, &accept, None, &given, &cookies, DATE);
         String::from_utf8(out).unwrap()
     }
 
@@ -295,6 +314,26 @@ mod tests {
     }
 
     #[test]
+    fn a_protocol_is_offered_when_it_is_one_of_the_names_in_any_of_the_fields() {
+        let headers = fields(&[("sec-websocket-protocol", "a, b"), ("sec-websocket-protocol", "c")]);
+        for (protocol, is_offered) in [("a", true), ("b", true), ("c", true), ("A", false), ("a, b", false)] {
+            assert_eq!(offers_protocol(&headers, protocol), is_offered, "{protocol}");
+        }
+    }
+
+    #[test]
+    fn what_was_agreed_to_of_permessage_deflate_comes_before_the_date() {
+        let config = DeflateConfig::new(Some(Level::Kb3), None).unwrap();
+        let agreed = extensions::negotiate([&b"permessage-deflate"[..]], &config).unwrap();
+        let accept = accept_with(&[]).unwrap();
+        let mut out = Vec::new();
+        write_response(&mut out, &accept, Some(&agreed), &[], &[], DATE);
+        let extensions = "permessage-deflate; client_no_context_takeover; server_max_window_bits=9";
+        let expected = format!("{START}{OURS}Sec-WebSocket-Extensions: {extensions}\r\nDate: {DATE}\r\n\r\n");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
     fn cookies_come_first_then_the_others_as_given_with_repeated_ones_joined() {
         let given = [
             ("X-B", "1"),
@@ -370,7 +409,7 @@ mod tests {
                 let request = String::from_utf8(std::mem::take(&mut self.request)).unwrap();
                 let headers: Vec<_> = request.lines().filter_map(|line| line.split_once(": ")).collect();
                 let accept = accept(&Method::GET, &fields(&headers)).unwrap();
-                write_response(&mut self.response, &accept, &[], &[], DATE);
+                write_response(&mut self.response, &accept, None, &[], &[], DATE);
             }
             let len = self.response.len().min(into.len());
             into[..len].copy_from_slice(&self.response[..len]);

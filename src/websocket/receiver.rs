@@ -5,30 +5,35 @@ use super::close::{self, NO_STATUS_RECEIVED};
 use super::decoder::FrameHeader;
 use super::error::ProtocolError;
 use super::frame::{MAX_HEADER, Opcode};
+use super::inflate::{Decompressor, Inflater};
 use super::mask::{rotate, unmask};
 use std::mem;
 use std::ops::Deref;
 
 /// The receiving half of one connection: remembers what is unfinished between two reads, and nothing else.
 ///
-/// Idle, between two messages, it owns no heap memory.
+/// Idle, between two messages, it owns no heap memory but the window of a client with context takeover.
 #[derive(Debug)]
 pub struct Receiver {
     state: State,
     /// Whether a message is unfinished, and of what kind.
     unfinished: Option<Kind>,
+    /// Whether the unfinished message is compressed.
+    is_compressed: bool,
     /// How many bytes at the end of `message` are the beginning of a character.
     partial_char: u8,
-    /// The unfinished message as far as it has arrived, unmasked. Text is UTF-8 up to `partial_char`.
+    /// The unfinished message as far as it has arrived, unmasked; compressed, or if it is text, UTF-8 up to `partial_char`.
     message: Vec<u8>,
     /// The payload of a control frame that comes in pieces.
     control: Vec<u8>,
+    /// Present where permessage-deflate was agreed to.
+    decompressor: Option<Decompressor>,
 }
 
 /// What a client may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a message, over all its fragments. Control frames are exempt.
+    /// Bytes of a message, over all its fragments and decompressed. Control frames are exempt.
     pub max_payload_length: usize,
 }
 
@@ -55,21 +60,24 @@ pub enum Event<'a> {
 /// The payload of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Payload<'a> {
-    /// A message of one frame that lay whole in the input; nothing was copied or allocated.
+    /// A message of one frame that lay whole in the input, or was decompressed into the inflater's buffer; nothing was allocated.
     Borrowed(&'a [u8]),
-    /// A message that came in several reads or fragments. The capacity may be up to twice the length.
+    /// A message that came in several reads or fragments, or was decompressed to more than that buffer holds. The capacity may be up to
+    /// twice the length.
     Owned(Vec<u8>),
 }
 
 impl Receiver {
-    /// A receiver for a connection whose opening handshake is done.
-    pub const fn new() -> Self {
+    /// A receiver for a connection whose opening handshake is done; with a decompressor where that agreed to permessage-deflate.
+    pub const fn new(decompressor: Option<Decompressor>) -> Self {
         Self {
             state: State::HEADER,
             unfinished: None,
+            is_compressed: false,
             partial_char: 0,
             message: Vec::new(),
             control: Vec::new(),
+            decompressor,
         }
     }
 
@@ -82,8 +90,9 @@ impl Receiver {
         &'a mut self,
         input: &mut &'i mut [u8],
         limits: &Limits,
+        inflater: &'a mut Inflater,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
-        match self.step(input, limits) {
+        match self.step(input, limits, inflater) {
             Ok(Step::Incomplete) => Ok(None),
             Ok(Step::Message(event)) => Ok(Some(event)),
             Ok(Step::Control(Opcode::Close, payload)) => {
@@ -105,22 +114,35 @@ impl Receiver {
     }
 
     /// Goes through `input` until a message or a control frame is complete.
-    fn step<'i>(&mut self, input: &mut &'i mut [u8], limits: &Limits) -> Result<Step<'i>, ProtocolError> {
+    fn step<'a, 'i: 'a>(
+        &mut self,
+        input: &mut &'i mut [u8],
+        limits: &Limits,
+        inflater: &'a mut Inflater,
+    ) -> Result<Step<'a>, ProtocolError> {
         loop {
             match &mut self.state {
                 State::Header { bytes, len } => {
                     if self.control.capacity() != 0 {
                         self.control = Vec::new(); // its event was seen: an idle receiver owns no memory
                     }
-                    let Some(header) = take_header(bytes, len, input)? else { return Ok(Step::Incomplete) };
+                    let may_be_compressed = self.decompressor.is_some();
+                    let Some(header) = take_header(bytes, len, input, may_be_compressed)? else {
+                        return Ok(Step::Incomplete);
+                    };
                     let kind = self.kind_of(&header, limits)?;
                     if let Some(payload) = self.take_whole(&header, input) {
                         return match kind {
-                            Some(kind) => Ok(Step::Message(kind.borrowed(payload)?)),
-                            None => Ok(Step::Control(header.opcode, Some(payload))),
-                        };
+                            Some(kind) if header.rsv1 => self.decompress(kind, payload, limits, inflater),
+                            Some(kind) => kind.borrowed(payload),
+                            None => return Ok(Step::Control(header.opcode, Some(payload))),
+                        }
+                        .map(Step::Message);
                     }
-                    self.unfinished = kind.or(self.unfinished);
+                    if kind.is_some() && self.unfinished.is_none() {
+                        self.unfinished = kind;
+                        self.is_compressed = header.rsv1;
+                    }
                     // `kind_of` has compared the length with a `usize`.
                     let remaining = header.payload_len as usize;
                     let FrameHeader { fin, opcode, key, .. } = header;
@@ -146,7 +168,7 @@ impl Receiver {
                         return Ok(Step::Control(opcode, None));
                     }
                     if fin {
-                        return self.finish().map(Step::Message);
+                        return self.finish(limits, inflater).map(Step::Message);
                     }
                 }
                 State::Ended => {
@@ -169,8 +191,14 @@ impl Receiver {
             (Opcode::Continuation, None) => return Err(ProtocolError::UnexpectedContinuation),
             (Opcode::Text | Opcode::Binary, Some(_)) => return Err(ProtocolError::UnfinishedMessage),
         };
+        let mut max_len = limits.max_payload_length;
+        // RFC 7692 §6.1: RSV1 is on the first fragment for all of them.
+        if header.rsv1 || self.is_compressed {
+            // It is measured again when it is decompressed. Until then it may be longer, by no more than DEFLATE makes it.
+            max_len = max_len.saturating_add(max_len / 64 + 64);
+        }
         // §5.2: of a 64-bit length the most significant bit MUST be 0.
-        let room = limits.max_payload_length.checked_sub(self.message.len());
+        let room = max_len.checked_sub(self.message.len());
         let fits =
             header.payload_len >> 63 == 0 && room.is_some_and(|room| header.payload_len <= room as u64);
         if fits { Ok(Some(kind)) } else { Err(ProtocolError::MessageTooBig) }
@@ -193,24 +221,50 @@ impl Receiver {
         reserve(&mut self.message, piece.len(), rest)?;
         let unchecked = self.message.len() - usize::from(self.partial_char);
         self.message.extend_from_slice(piece);
-        if self.unfinished == Some(Kind::Text) {
+        if self.unfinished == Some(Kind::Text) && !self.is_compressed {
             self.partial_char = check_utf8(&self.message[unchecked..])?;
         }
         Ok(())
     }
 
     /// Hands over the message whose last fragment has been appended.
-    fn finish(&mut self) -> Result<Event<'static>, ProtocolError> {
+    fn finish<'a>(
+        &mut self,
+        limits: &Limits,
+        inflater: &'a mut Inflater,
+    ) -> Result<Event<'a>, ProtocolError> {
         // §8.1: text that ends inside a character is not UTF-8.
         if self.partial_char != 0 {
             return Err(ProtocolError::InvalidUtf8);
         }
-        let payload = Payload::Owned(mem::take(&mut self.message));
-        match self.unfinished.take() {
-            Some(Kind::Text) => Ok(Event::Text(payload)),
-            Some(Kind::Binary) => Ok(Event::Binary(payload)),
-            None => unreachable!("a data frame is only read into an unfinished message"),
+        let message = mem::take(&mut self.message);
+        let Some(kind) = self.unfinished.take() else {
+            unreachable!("a data frame is only read into an unfinished message")
+        };
+        if mem::take(&mut self.is_compressed) {
+            self.decompress(kind, &message, limits, inflater)
+        } else {
+            Ok(kind.checked(Payload::Owned(message)))
         }
+    }
+
+    /// The message that `payload` is when it is decompressed.
+    #[inline(never)] // inlined, it slows down the messages that are not compressed
+    fn decompress<'a>(
+        &mut self,
+        kind: Kind,
+        payload: &[u8],
+        limits: &Limits,
+        inflater: &'a mut Inflater,
+    ) -> Result<Event<'a>, ProtocolError> {
+        let Some(decompressor) = &mut self.decompressor else {
+            unreachable!("RSV1 is an error without a decompressor")
+        };
+        let message = decompressor.decompress(inflater, payload, limits.max_payload_length)?;
+        if kind == Kind::Text && simdutf8::basic::from_utf8(&message).is_err() {
+            return Err(ProtocolError::InvalidUtf8);
+        }
+        Ok(kind.checked(message))
     }
 
     /// Ends the connection for the receiver; `control` may still hold the close frame.
@@ -218,13 +272,8 @@ impl Receiver {
         self.state = State::Ended;
         self.unfinished = None;
         self.message = Vec::new();
+        self.decompressor = None;
         *input = &mut [];
-    }
-}
-
-impl Default for Receiver {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -289,6 +338,14 @@ impl Kind {
             Self::Text => Err(ProtocolError::InvalidUtf8),
         }
     }
+
+    /// The message of this kind that `payload` is, which was found to be UTF-8 if it has to be.
+    fn checked(self, payload: Payload<'_>) -> Event<'_> {
+        match self {
+            Self::Text => Event::Text(payload),
+            Self::Binary => Event::Binary(payload),
+        }
+    }
 }
 
 /// Takes a header off `input`, which may begin or end inside it: `bytes` and `len` keep what came before.
@@ -296,9 +353,8 @@ fn take_header(
     bytes: &mut [u8; MAX_HEADER],
     len: &mut u8,
     input: &mut &mut [u8],
+    rsv1_allowed: bool,
 ) -> Result<Option<FrameHeader>, ProtocolError> {
-    // Where permessage-deflate is agreed to, this is where it is known.
-    let rsv1_allowed = false;
     if *len == 0
         && let Some((header, len)) = FrameHeader::parse(input, rsv1_allowed)?
     {
@@ -350,8 +406,12 @@ fn check_utf8(text: &[u8]) -> Result<u8, ProtocolError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::extensions::Agreed;
+    use super::super::reference::Random;
     use super::*;
     use ProtocolError::*;
+    use flate2::{Compress, Compression, FlushCompress};
+    use std::cell::RefCell;
     use std::io::Cursor;
     use tokio_tungstenite::tungstenite::{
         Message,
@@ -383,6 +443,16 @@ mod tests {
     const PING: u8 = 0x89;
     const PONG: u8 = 0x8A;
 
+    // With RSV1: the message is compressed.
+    const COMPRESSED_TEXT: u8 = 0xC1;
+    const COMPRESSED_BINARY: u8 = 0xC2;
+    const FIRST_COMPRESSED_TEXT: u8 = 0x41;
+    const FIRST_COMPRESSED_BINARY: u8 = 0x42;
+
+    /// "Hello", and "Hello" to who has it in the window (RFC 7692 §7.2.3).
+    const HELLO: [u8; 7] = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00];
+    const HELLO_AGAIN: [u8; 5] = [0xF2, 0x00, 0x11, 0x00, 0x00];
+
     /// The header of a client frame with the length as claimed, minimally encoded.
     fn header(first: u8, len: u64) -> Vec<u8> {
         let mut frame = vec![first];
@@ -410,12 +480,18 @@ mod tests {
         frame
     }
 
+    thread_local! {
+        /// One for all receivers, as an engine has it.
+        static INFLATER: RefCell<Inflater> = RefCell::default();
+    }
+
     fn receive_into(seen: &mut Vec<Seen>, receiver: &mut Receiver, bytes: &[u8], limits: &Limits) {
         let mut bytes = bytes.to_vec();
         let mut input = &mut bytes[..];
+        let mut inflater = INFLATER.take();
         loop {
             let utf8 = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text is UTF-8");
-            seen.push(match receiver.receive(&mut input, limits) {
+            seen.push(match receiver.receive(&mut input, limits, &mut inflater) {
                 Ok(None) => break,
                 Ok(Some(Event::Text(payload))) => Seen::Text(utf8(&payload)),
                 Ok(Some(Event::Binary(payload))) => Seen::Binary(payload.into_vec()),
@@ -426,15 +502,45 @@ mod tests {
             });
         }
         assert!(input.is_empty(), "Ok(None) leaves nothing behind");
+        INFLATER.set(inflater);
     }
 
     /// What a new receiver makes of bytes that come in these pieces.
     fn receive_pieces<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Vec<Seen> {
-        let (mut seen, mut receiver) = (Vec::new(), Receiver::new());
+        let (mut seen, mut receiver) = (Vec::new(), Receiver::new(None));
         for piece in pieces {
             receive_into(&mut seen, &mut receiver, piece, &LIMITS);
         }
         seen
+    }
+
+    /// A receiver for a client that may compress; with context takeover or without.
+    fn compressed_receiver(takeover: bool) -> Receiver {
+        Receiver::new(Some(Decompressor::new(&Agreed {
+            client_no_context_takeover: !takeover,
+            client_max_window_bits: None,
+            server_no_context_takeover: true,
+            server_max_window_bits: None,
+            server_compresses: true,
+        })))
+    }
+
+    /// What such a receiver makes of bytes that come in these pieces.
+    fn receive_compressed<'p>(takeover: bool, pieces: impl IntoIterator<Item = &'p [u8]>) -> Vec<Seen> {
+        let (mut seen, mut receiver) = (Vec::new(), compressed_receiver(takeover));
+        for piece in pieces {
+            receive_into(&mut seen, &mut receiver, piece, &LIMITS);
+        }
+        seen
+    }
+
+    /// A message compressed by itself, with a zlib that is not ours.
+    fn compress(message: &[u8]) -> Vec<u8> {
+        let mut compressed = Vec::with_capacity(2 * message.len() + 100);
+        let mut zlib = Compress::new(Compression::default(), false);
+        zlib.compress_vec(message, &mut compressed, FlushCompress::Sync).unwrap();
+        compressed.truncate(compressed.len() - 4);
+        compressed
     }
 
     fn receive(frames: &[Vec<u8>]) -> Vec<Seen> {
@@ -443,29 +549,6 @@ mod tests {
 
     fn text(text: &str) -> Seen {
         Seen::Text(text.to_owned())
-    }
-
-    /// xorshift64*: the same "random" numbers in every run.
-    struct Random(u64);
-
-    impl Random {
-        fn below(&mut self, end: usize) -> usize {
-            self.0 ^= self.0 >> 12;
-            self.0 ^= self.0 << 25;
-            self.0 ^= self.0 >> 27;
-            (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % end
-        }
-
-        /// Cuts `bytes` into pieces of up to `longest` bytes, some of them empty.
-        fn pieces<'b>(&mut self, mut bytes: &'b [u8], longest: usize) -> Vec<&'b [u8]> {
-            let mut pieces = Vec::new();
-            while !bytes.is_empty() {
-                let (piece, rest) = bytes.split_at(self.below(longest + 1).min(bytes.len()));
-                pieces.push(piece);
-                bytes = rest;
-            }
-            pieces
-        }
     }
 
     #[test]
@@ -496,12 +579,16 @@ mod tests {
         let mut bytes = [frame(TEXT, "hello"), frame(BINARY, [7; 300])].concat();
         let range = bytes.as_ptr_range();
         let mut input = &mut bytes[..];
-        let mut receiver = Receiver::new();
-        let Ok(Some(Event::Text(Payload::Borrowed(hello)))) = receiver.receive(&mut input, &LIMITS) else {
+        let (mut receiver, mut inflater) = (Receiver::new(None), Inflater::default());
+        let Ok(Some(Event::Text(Payload::Borrowed(hello)))) =
+            receiver.receive(&mut input, &LIMITS, &mut inflater)
+        else {
             panic!()
         };
         assert!(hello == b"hello" && range.contains(&hello.as_ptr()));
-        let Ok(Some(Event::Binary(Payload::Borrowed(sevens)))) = receiver.receive(&mut input, &LIMITS) else {
+        let Ok(Some(Event::Binary(Payload::Borrowed(sevens)))) =
+            receiver.receive(&mut input, &LIMITS, &mut inflater)
+        else {
             panic!()
         };
         assert!(sevens == [7; 300] && range.contains(&sevens.as_ptr()));
@@ -513,8 +600,8 @@ mod tests {
         let next = frame(TEXT, "next");
         let mut bytes = [frame(PING, "p"), next.clone()].concat();
         let mut input = &mut bytes[..];
-        let mut receiver = Receiver::new();
-        assert_eq!(receiver.receive(&mut input, &LIMITS), Ok(Some(Event::Ping(b"p"))));
+        let (mut receiver, mut inflater) = (Receiver::new(None), Inflater::default());
+        assert_eq!(receiver.receive(&mut input, &LIMITS, &mut inflater), Ok(Some(Event::Ping(b"p"))));
         assert_eq!(*input, next[..]);
     }
 
@@ -584,7 +671,7 @@ mod tests {
 
     #[test]
     fn after_an_error_later_input_is_consumed_without_a_look() {
-        let (mut seen, mut receiver) = (Vec::new(), Receiver::new());
+        let (mut seen, mut receiver) = (Vec::new(), Receiver::new(None));
         receive_into(&mut seen, &mut receiver, &frame(0x83, ""), &LIMITS);
         receive_into(&mut seen, &mut receiver, &frame(0x83, ""), &LIMITS);
         receive_into(&mut seen, &mut receiver, &frame(TEXT, "a"), &LIMITS);
@@ -613,7 +700,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_zero_lets_empty_messages_and_any_control_frame_pass() {
-        let (mut seen, mut receiver) = (Vec::new(), Receiver::new());
+        let (mut seen, mut receiver) = (Vec::new(), Receiver::new(None));
         let none = Limits { max_payload_length: 0 };
         let bytes = [frame(TEXT, ""), frame(PING, [9; 125]), frame(FIRST_TEXT, ""), header(LAST, 1)].concat();
         receive_into(&mut seen, &mut receiver, &bytes, &none);
@@ -623,7 +710,7 @@ mod tests {
     #[test]
     fn a_length_of_2_to_the_63_is_too_big_for_any_limit() {
         for len in [1 << 63, u64::MAX] {
-            let (mut seen, mut receiver) = (Vec::new(), Receiver::new());
+            let (mut seen, mut receiver) = (Vec::new(), Receiver::new(None));
             let limits = Limits { max_payload_length: usize::MAX };
             receive_into(&mut seen, &mut receiver, &header(BINARY, len), &limits);
             assert_eq!(seen, [Seen::Failed(MessageTooBig)]);
@@ -632,7 +719,7 @@ mod tests {
 
     #[test]
     fn a_smaller_limit_applies_to_the_next_frame_of_an_unfinished_message() {
-        let (mut seen, mut receiver) = (Vec::new(), Receiver::new());
+        let (mut seen, mut receiver) = (Vec::new(), Receiver::new(None));
         receive_into(&mut seen, &mut receiver, &frame(FIRST_BINARY, [1; 500]), &LIMITS);
         receive_into(&mut seen, &mut receiver, &frame(LAST, ""), &Limits { max_payload_length: 100 });
         assert_eq!(seen, [Seen::Failed(MessageTooBig)]);
@@ -651,7 +738,7 @@ mod tests {
     fn the_buffer_grows_with_the_bytes_that_came_and_not_with_the_length_claimed() {
         let limits = Limits { max_payload_length: 1 << 40 };
         for first in [BINARY, FIRST_BINARY] {
-            let (mut seen, mut receiver) = (Vec::new(), Receiver::new());
+            let (mut seen, mut receiver) = (Vec::new(), Receiver::new(None));
             receive_into(&mut seen, &mut receiver, &header(first, 1 << 40), &limits);
             assert_eq!(receiver.message.capacity(), 0);
             for received in 1..3000 {
@@ -664,10 +751,10 @@ mod tests {
 
     #[test]
     fn a_message_of_one_frame_ends_in_a_buffer_of_its_own_size() {
-        let mut receiver = Receiver::new();
+        let (mut receiver, mut inflater) = (Receiver::new(None), Inflater::default());
         let bytes = frame(BINARY, [1; 999]);
         for mut piece in bytes.chunks(10).map(<[u8]>::to_vec) {
-            match receiver.receive(&mut &mut piece[..], &LIMITS) {
+            match receiver.receive(&mut &mut piece[..], &LIMITS, &mut inflater) {
                 Ok(None) => {}
                 Ok(Some(Event::Binary(Payload::Owned(payload)))) => {
                     return assert_eq!(payload.capacity(), 999);
@@ -680,7 +767,7 @@ mod tests {
 
     #[test]
     fn fragments_cost_nothing_but_the_bytes_in_them() {
-        let (mut seen, mut receiver) = (Vec::new(), Receiver::new());
+        let (mut seen, mut receiver) = (Vec::new(), Receiver::new(None));
         receive_into(&mut seen, &mut receiver, &frame(FIRST_TEXT, ""), &LIMITS);
         let empty = frame(MIDDLE, "").repeat(1000);
         for _ in 0..100 {
@@ -696,7 +783,7 @@ mod tests {
         assert!(size_of::<Receiver>() <= 96, "{}", size_of::<Receiver>());
         let bytes =
             [frame(FIRST_TEXT, "ab"), frame(PING, "ping"), frame(LAST, "cd"), frame(PONG, "pong")].concat();
-        let (mut seen, mut receiver) = (Vec::new(), Receiver::new());
+        let (mut seen, mut receiver) = (Vec::new(), Receiver::new(None));
         for byte in bytes.chunks(1) {
             receive_into(&mut seen, &mut receiver, byte, &LIMITS);
         }
@@ -729,12 +816,14 @@ mod tests {
     fn text_in_pieces_fails_with_the_first_byte_that_cannot_be_utf8() {
         for i in 0..EDGES.len().pow(4) {
             let bytes = [i, i >> 4, i >> 8, i >> 12].map(|i| EDGES[i & 15]);
-            let mut receiver = Receiver::new();
+            let mut receiver = Receiver::new(None);
             receive_into(&mut Vec::new(), &mut receiver, &header(FIRST_TEXT, 100), &LIMITS);
             for len in 1..=bytes.len() {
                 let mut masked = [bytes[len - 1]];
                 unmask(&mut masked, KEY, len - 1);
-                let failed = receiver.receive(&mut &mut masked[..], &LIMITS) == Err(InvalidUtf8);
+                let mut inflater = Inflater::default();
+                let failed =
+                    receiver.receive(&mut &mut masked[..], &LIMITS, &mut inflater) == Err(InvalidUtf8);
                 let impossible =
                     str::from_utf8(&bytes[..len]).is_err_and(|error| error.error_len().is_some());
                 assert_eq!(failed, impossible, "{:02X?}", &bytes[..len]);
@@ -874,6 +963,204 @@ mod tests {
         assert_eq!(receive_pieces([&bytes[..]]), expected);
         for longest in [1, 7, 64] {
             assert_eq!(receive_pieces(random.pieces(&bytes, longest)), expected);
+        }
+    }
+
+    #[test]
+    fn compressed_messages_come_out_as_they_went_in_between_others() {
+        let bytes = [
+            frame(COMPRESSED_TEXT, HELLO),
+            frame(TEXT, "plain"),
+            frame(PING, "p"),
+            frame(COMPRESSED_BINARY, HELLO),
+            frame(COMPRESSED_TEXT, [0x00]),
+            frame(COMPRESSED_BINARY, []),
+            frame(BINARY, [0xFF]),
+            frame(CLOSE, b"\x03\xE8"), // 1000
+        ]
+        .concat();
+        for takeover in [false, true] {
+            let seen = receive_compressed(takeover, [&bytes[..]]);
+            assert_eq!(
+                seen,
+                [
+                    text("Hello"),
+                    text("plain"),
+                    Seen::Ping(b"p".to_vec()),
+                    Seen::Binary(b"Hello".to_vec()),
+                    text(""),
+                    Seen::Binary(vec![]),
+                    Seen::Binary(vec![0xFF]),
+                    Seen::Close(1000, String::new()),
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn fragments_are_joined_before_they_are_decompressed() {
+        let bytes = [
+            frame(FIRST_COMPRESSED_TEXT, &HELLO[..2]),
+            frame(PING, "p"),
+            frame(MIDDLE, ""),
+            frame(MIDDLE, &HELLO[2..6]),
+            frame(LAST, &HELLO[6..]),
+            frame(FIRST_COMPRESSED_BINARY, ""),
+            frame(LAST, ""),
+            frame(FIRST_COMPRESSED_TEXT, HELLO),
+            frame(LAST, ""),
+            frame(FIRST_TEXT, "pl"),
+            frame(LAST, "ain"),
+        ]
+        .concat();
+        let seen = receive_compressed(false, [&bytes[..]]);
+        let expected =
+            [Seen::Ping(b"p".to_vec()), text("Hello"), Seen::Binary(vec![]), text("Hello"), text("plain")];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_message_may_refer_to_an_earlier_one_only_with_context_takeover() {
+        let bytes =
+            [frame(COMPRESSED_TEXT, HELLO), frame(TEXT, "plain"), frame(COMPRESSED_TEXT, HELLO_AGAIN)]
+                .concat();
+        assert_eq!(receive_compressed(true, [&bytes[..]]), [text("Hello"), text("plain"), text("Hello")]);
+        let failed = [text("Hello"), text("plain"), Seen::Failed(InvalidCompressedData)];
+        assert_eq!(receive_compressed(false, [&bytes[..]]), failed);
+    }
+
+    #[test]
+    fn every_error_of_a_compressed_message_ends_the_connection() {
+        let table: &[(&[Vec<u8>], ProtocolError)] = &[
+            (&[frame(COMPRESSED_TEXT, [0xFF])], InvalidCompressedData),
+            (&[frame(COMPRESSED_TEXT, &HELLO[..3])], InvalidCompressedData), // cut off
+            (&[frame(FIRST_COMPRESSED_TEXT, &HELLO[..3]), frame(LAST, "")], InvalidCompressedData),
+            (&[frame(COMPRESSED_BINARY, HELLO_AGAIN)], InvalidCompressedData), // of nothing
+            (&[frame(COMPRESSED_TEXT, compress(&[0xFF]))], InvalidUtf8),
+            (&[frame(COMPRESSED_TEXT, compress(&[b'a', 0xE4, 0xBD]))], InvalidUtf8), // ends inside a character
+            (&[frame(FIRST_COMPRESSED_TEXT, compress(&[0xC0, 0xAF])), frame(LAST, "")], InvalidUtf8),
+            (&[frame(COMPRESSED_BINARY, compress(&[b'x'; 1001]))], MessageTooBig),
+            (&[frame(FIRST_COMPRESSED_BINARY, compress(&[b'x'; 100_000])), frame(LAST, "")], MessageTooBig),
+            (&[frame(FIRST_COMPRESSED_TEXT, HELLO), frame(0xC0, HELLO)], UnexpectedRsv1), // RSV1 CONTINUATION
+            (&[frame(FIRST_TEXT, "a"), frame(0xC0, HELLO)], UnexpectedRsv1),
+            (&[frame(0xC9, "p")], UnexpectedRsv1), // RSV1 PING
+            (&[frame(0xC8, "")], UnexpectedRsv1),  // RSV1 CLOSE
+            (&[frame(FIRST_COMPRESSED_TEXT, HELLO), frame(COMPRESSED_TEXT, HELLO)], UnfinishedMessage),
+            (&[frame(0xE1, HELLO)], UnexpectedRsv23), // RSV1 RSV2 TEXT
+        ];
+        for (frames, error) in table {
+            let bytes = [&frame(TEXT, "before")[..], &frames.concat(), &frame(TEXT, "after")].concat();
+            for takeover in [false, true] {
+                let seen = receive_compressed(takeover, [&bytes[..]]);
+                assert_eq!(seen, [text("before"), Seen::Failed(*error)], "{frames:02X?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_limit_is_on_what_a_message_decompresses_to() {
+        let mut random = Random(0x11317);
+        let noise: Vec<u8> = (0..1000).map(|_| random.below(256) as u8).collect();
+        let compressed = compress(&noise);
+        assert!(compressed.len() > 1000);
+        let cut = compressed.len() / 2;
+        let bytes = [
+            frame(COMPRESSED_BINARY, &compressed),
+            frame(FIRST_COMPRESSED_BINARY, &compressed[..cut]),
+            frame(LAST, &compressed[cut..]),
+            frame(COMPRESSED_BINARY, compress(&[b'x'; 1000])),
+        ]
+        .concat();
+        let expected = [Seen::Binary(noise.clone()), Seen::Binary(noise), Seen::Binary(vec![b'x'; 1000])];
+        assert_eq!(receive_compressed(true, [&bytes[..]]), expected);
+    }
+
+    #[test]
+    fn what_is_compressed_may_be_longer_than_the_limit_by_no_more_than_compression_makes_it() {
+        let longest = 1000 + 1000 / 64 + 64;
+        let bytes = header(COMPRESSED_BINARY, longest);
+        assert_eq!(receive_compressed(false, [&bytes[..]]), []);
+        let bytes = header(COMPRESSED_BINARY, longest + 1);
+        assert_eq!(receive_compressed(false, [&bytes[..]]), [Seen::Failed(MessageTooBig)]);
+        let bytes = [frame(FIRST_COMPRESSED_BINARY, [0; 1000]), header(LAST, longest - 1000 + 1)].concat();
+        assert_eq!(receive_compressed(false, [&bytes[..]]), [Seen::Failed(MessageTooBig)]);
+    }
+
+    #[test]
+    fn a_small_compressed_message_is_handed_over_without_an_allocation() {
+        let (mut receiver, mut inflater) = (compressed_receiver(false), Inflater::default());
+        for _ in 0..2 {
+            let mut bytes = frame(COMPRESSED_TEXT, HELLO);
+            let received = receiver.receive(&mut &mut bytes[..], &LIMITS, &mut inflater);
+            assert!(matches!(received, Ok(Some(Event::Text(Payload::Borrowed(b"Hello"))))), "{received:?}");
+            assert_eq!(receiver.message.capacity(), 0);
+        }
+    }
+
+    #[test]
+    fn an_ended_receiver_owns_no_window() {
+        let mut receiver = compressed_receiver(true);
+        let bytes = [frame(COMPRESSED_TEXT, HELLO), frame(CLOSE, "")].concat();
+        let mut seen = Vec::new();
+        receive_into(&mut seen, &mut receiver, &bytes, &LIMITS);
+        assert_eq!(seen, [text("Hello"), Seen::Close(1005, String::new())]);
+        assert!(receiver.decompressor.is_none());
+    }
+
+    #[test]
+    fn compressed_bytes_give_the_same_events_whichever_way_they_are_cut() {
+        let mut random = Random(0xC0DE);
+        let mut conversation = Vec::new();
+        for i in 0..12 {
+            let message = random.message_of(40 * i);
+            let compressed = compress(&message);
+            let cut = random.below(compressed.len());
+            conversation.extend(frame(COMPRESSED_BINARY, &compressed));
+            conversation.extend(frame(FIRST_COMPRESSED_BINARY, &compressed[..cut]));
+            conversation.extend(frame(PING, "p"));
+            conversation.extend(frame(LAST, &compressed[cut..]));
+            conversation.extend(frame(COMPRESSED_TEXT, HELLO));
+            conversation.extend(frame(COMPRESSED_TEXT, HELLO_AGAIN));
+            conversation.extend(frame(FIRST_TEXT, "plain"));
+            conversation.extend(frame(LAST, ""));
+        }
+        for end in
+            [frame(COMPRESSED_TEXT, &HELLO[..3]), frame(COMPRESSED_TEXT, compress(&[0xFF])), frame(0xC0, "")]
+        {
+            let bytes = [&conversation[..], &end].concat();
+            let whole = receive_compressed(true, [&bytes[..]]);
+            assert_eq!(whole.len(), 12 * 6 + 1, "{whole:?}");
+            for longest in [1, 2, 5, 20, 100, 1000] {
+                for _ in 0..3 {
+                    let pieces = random.pieces(&bytes, longest);
+                    assert_eq!(receive_compressed(true, pieces), whole, "in pieces of up to {longest}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_at_all_give_the_same_events_from_a_client_that_may_compress() {
+        let mut random = Random(0xBADC0DE);
+        for _ in 0..3000 {
+            let mut bytes = Vec::new();
+            for _ in 0..random.below(6) {
+                let mut compressed = compress(&random.message_of(300));
+                if random.below(4) == 0 {
+                    let at = random.below(compressed.len());
+                    compressed[at] ^= 1 << random.below(8);
+                }
+                let cut = random.below(compressed.len());
+                let (first, rest) = compressed.split_at(if random.below(2) == 0 { cut } else { 0 });
+                if !first.is_empty() {
+                    bytes.extend(frame(FIRST_COMPRESSED_TEXT + random.below(2) as u8, first));
+                }
+                let first = [LAST, COMPRESSED_TEXT, COMPRESSED_BINARY, MIDDLE, PING, 0xC0][random.below(6)];
+                bytes.extend(frame(first, rest));
+            }
+            let whole = receive_compressed(true, [&bytes[..]]);
+            let pieces = random.pieces(&bytes, 50);
+            assert_eq!(receive_compressed(true, pieces.clone()), whole, "{pieces:02X?}");
         }
     }
 }

@@ -1,0 +1,54 @@
+// What can be imported, and how.
+
+import type Bun from 'mantou';
+import type {
+  BufferSource,
+  ErrorLike,
+  Serve,
+  Server,
+  ServerWebSocket,
+  ServerWebSocketSendStatus,
+  SocketAddress,
+  WebSocketCompressor,
+  WebSocketHandler,
+  WebSocketReadyState,
+} from 'mantou';
+import { ServerWebSocket as SocketClass, type serve } from 'mantou';
+
+import mantou = require('mantou');
+
+import { same } from './same.js';
+
+same<typeof Bun.serve, typeof serve>();
+same<typeof mantou.serve, typeof serve>();
+same<typeof mantou.default, typeof Bun>();
+same<typeof Bun.ServerWebSocket, typeof SocketClass>();
+same<keyof typeof Bun, 'serve' | 'ServerWebSocket'>();
+same<keyof typeof mantou, 'serve' | 'ServerWebSocket' | 'default'>();
+
+same<ServerWebSocketSendStatus, number>();
+same<WebSocketReadyState, 0 | 1 | 2 | 3>();
+same<BufferSource, ArrayBufferView | ArrayBuffer | SharedArrayBuffer>();
+same<SocketAddress, { address: string; port: number; family: 'IPv4' | 'IPv6' }>();
+same<WebSocketCompressor, 'disable' | 'shared' | 'dedicated' | '3KB' | '4KB' | '8KB' | '16KB' | '32KB' | '64KB' | '128KB' | '256KB'>();
+same<ErrorLike['code'], string | undefined>();
+same<ErrorLike['errno'], number | undefined>();
+same<ErrorLike['syscall'], string | undefined>();
+same<Exclude<keyof ErrorLike, keyof Error>, 'code' | 'errno' | 'syscall'>();
+
+// Without a type argument there is no data.
+same<Server, Server<undefined>>();
+same<ServerWebSocket, ServerWebSocket<undefined>>();
+same<WebSocketHandler, WebSocketHandler<undefined>>();
+same<Serve.Options, Serve.Options<undefined>>();
+same<Serve.ReloadOptions, Serve.ReloadOptions<undefined>>();
+same<Serve.BaseOptions, Serve.BaseOptions<undefined>>();
+same<Serve.WithWebSocket, Serve.WithWebSocket<undefined>>();
+same<Serve.WithoutWebSocket, Serve.WithoutWebSocket<undefined>>();
+
+// @ts-expect-error what helps to write the types is not for import
+export type { XOR } from 'mantou';
+
+// @ts-expect-error only the server makes sockets
+new SocketClass();
+export const isSocket = (value: unknown) => (value instanceof SocketClass ? value.send('it is one') : undefined);
