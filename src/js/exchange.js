@@ -7,7 +7,7 @@ const { isPromise } = require('node:util/types');
 
 const { engine } = require('./engine.js');
 const { Exchange, IncomingRequest, splitFields } = require('./request.js');
-const { isResponse, sendResponse, sendText, unsendable } = require('./response.js');
+const { isResponse, sendResponse, sendText, unsendable } = require('./answer.js');
 
 /** @typedef {InstanceType<typeof import('./server.js').ServerState>} ServerState */
 
