@@ -1,13 +1,18 @@
 // @ts-check
-// Answers: from a host `Response` (or one of the same shape) to the native side.
+// Answers: from a response - ours, the host's, or another implementation's of the same shape - to the native side.
 
 'use strict';
 
 const { engine } = require('./engine.js');
 const { coded } = require('./errors.js');
+const { field, findField, joinFields } = require('./fields.js');
+const { plain, use } = require('./response.js');
+
+/** @typedef {InstanceType<typeof import('./request.js').Exchange>} Exchange */
+/** Key, status, reason phrase and fields of an answer. @typedef {readonly [number, number, string, string]} Head */
 
 /**
- * Whether a value can be sent as a response: the host's, or another implementation's of the same shape.
+ * Whether a value can be sent as a response.
  * @param {any} value
  */
 function isResponse(value) {
@@ -35,8 +40,8 @@ function unsendable(response) {
       'Response body already used. A Response body can only be sent once; create a new Response for each request.',
     );
   }
-  // Bun forgets the type of a body that is looked at: it is not looked at where it is no stream.
-  if (!isBuffered(response) && response.body?.locked)
+  // A body that is looked at becomes a stream, and Bun forgets its type: it is not looked at where it is none.
+  if (plain(response) === undefined && !isBuffered(response) && response.body?.locked)
     return coded(Error, 'ERR_STREAM_CANNOT_PIPE', 'Stream already used, please create a new one');
   if (response.status === 0) {
     return new Error('Cannot send a Response with status 0. Response.error() is for fetch() and cannot be sent to a client.');
@@ -45,37 +50,40 @@ function unsendable(response) {
 }
 
 /**
- * The fields of a response as `name LF value LF …`, `set-cookie` lines first.
- * @param {any} headers
- */
-function joinFields(headers) {
-  let cookies = '';
-  let fields = '';
-  headers.forEach((/** @type {string} */ value, /** @type {string} */ name) => {
-    if (name.toLowerCase() === 'set-cookie') cookies += `${name}\n${value}\n`;
-    else fields += `${name}\n${value}\n`;
-  });
-  return cookies + fields;
-}
-
-/**
  * Sends a response.
- * @param {InstanceType<typeof import('./request.js').Exchange>} exchange
+ * @param {Exchange} exchange
  * @param {any} response
  */
 function sendResponse(exchange, response) {
-  const native = engine();
-  const { key } = exchange;
   exchange.isAnswered = true;
-  const head = /** @type {const} */ ([key, response.status, response.statusText ?? '', joinFields(response.headers)]);
+  const parts = plain(response);
+  if (parts !== undefined) {
+    use(response);
+    sendPlain(exchange, parts);
+    return;
+  }
+  const head = /** @type {Head} */ ([exchange.key, response.status, response.statusText ?? '', joinFields(response.headers)]);
   if (isBuffered(response)) {
     sendBuffered(exchange, head, response);
     return;
   }
   const stream = response.body;
-  if (stream === null || stream === undefined) native.respond(...head, null);
+  if (stream === null || stream === undefined) engine().respond(...head, null);
   else sendBody(exchange, head, stream);
 }
+
+/**
+ * Sends a response of ours whose content is at hand.
+ * @param {Exchange} exchange
+ * @param {import('./response.js').Plain} response
+ */
+function sendPlain({ key }, { status, statusText, fields, content }) {
+  const isUntyped = content instanceof Uint8Array && findField(fields, 'content-type') === undefined;
+  engine().respond(key, status, statusText, isUntyped ? fields + OCTETS : fields, content);
+}
+
+/** What bytes are when nobody says. */
+const OCTETS = field('content-type', 'application/octet-stream');
 
 /**
  * Whether Bun's own `Response` holds its body as a whole: its type and length are known to Bun alone, which tells them only when it
@@ -89,8 +97,8 @@ function isBuffered(response) {
 
 /**
  * Sends a body that is there as a whole.
- * @param {InstanceType<typeof import('./request.js').Exchange>} exchange
- * @param {readonly [number, number, string, string]} head
+ * @param {Exchange} exchange
+ * @param {Head} head
  * @param {Response} response
  */
 function sendBuffered(exchange, [key, status, phrase, fields], response) {
@@ -98,7 +106,7 @@ function sendBuffered(exchange, [key, status, phrase, fields], response) {
   response
     .blob()
     .then(async (blob) => {
-      const type = blob.type === '' || /(?:^|\n)content-type\n/i.test(fields) ? '' : `content-type\n${blob.type}\n`;
+      const type = blob.type === '' || findField(fields, 'content-type') !== undefined ? '' : field('content-type', blob.type);
       native.respond(key, status, phrase, fields + type, await blob.arrayBuffer());
     })
     .catch(() => native.failBody(exchange.key));
@@ -106,14 +114,14 @@ function sendBuffered(exchange, [key, status, phrase, fields], response) {
 
 /**
  * Sends a text without a `Response`.
- * @param {InstanceType<typeof import('./request.js').Exchange>} exchange
+ * @param {Exchange} exchange
  * @param {number} status
  * @param {string | null} type
  * @param {string | null} body
  */
 function sendText(exchange, status, type, body) {
   exchange.isAnswered = true;
-  engine().respond(exchange.key, status, '', type === null ? '' : `content-type\n${type}\n`, body);
+  engine().respond(exchange.key, status, '', type === null ? '' : field('content-type', type), body);
 }
 
 /** Bytes read at once before a body counts as one that goes out piece by piece. */
@@ -122,8 +130,8 @@ const HELD = 64 * 1024;
 /**
  * Sends a body. One that ends before the event loop turns gets a Content-Length, any other goes out piece by piece. The head waits
  * for the first piece: a stream that fails before it leaves the peer without any answer rather than with half of one.
- * @param {InstanceType<typeof import('./request.js').Exchange>} exchange
- * @param {readonly [number, number, string, string]} head
+ * @param {Exchange} exchange
+ * @param {Head} head
  * @param {ReadableStream} stream
  */
 function sendBody(exchange, head, stream) {

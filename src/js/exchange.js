@@ -5,9 +5,10 @@
 
 const { isPromise } = require('node:util/types');
 
-const { engine } = require('./engine.js');
-const { Exchange, IncomingRequest, splitFields } = require('./request.js');
 const { isResponse, sendResponse, sendText, unsendable } = require('./answer.js');
+const { engine } = require('./engine.js');
+const { splitFields } = require('./fields.js');
+const { Exchange, IncomingRequest } = require('./request.js');
 
 /** @typedef {InstanceType<typeof import('./server.js').ServerState>} ServerState */
 

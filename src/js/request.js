@@ -219,19 +219,6 @@ function watchedOf(server) {
   return [...waiting.values()].filter((exchange) => exchange.server === server);
 }
 
-/**
- * `name LF value LF …` as pairs.
- * @param {string} text
- * @returns {[string, string][]}
- */
-function splitFields(text) {
-  const lines = text.split('\n');
-  /** @type {[string, string][]} */
-  const fields = [];
-  for (let index = 0; index + 1 < lines.length; index += 2) fields.push([lines[index], lines[index + 1]]);
-  return fields;
-}
-
 events.body = (/** @type {number} */ key, /** @type {ArrayBuffer | null | undefined} */ piece) => {
   bodies.get(key)?.onBody?.(piece);
 };
@@ -257,6 +244,5 @@ module.exports = {
   Exchange,
   IncomingRequest,
   exchangeOf,
-  splitFields,
   watchedOf,
 };

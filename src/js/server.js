@@ -7,6 +7,7 @@ const { captureContext, scopeOf } = require('./context.js');
 const { engine, events } = require('./engine.js');
 const { coded, invalidArgument, invalidThis, missingArguments, toText } = require('./errors.js');
 const { receive } = require('./exchange.js');
+const { field } = require('./fields.js');
 const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseListen, parseWebSocket } = require('./options.js');
 const { exchangeOf, watchedOf } = require('./request.js');
 const { Socket, createSocket } = require('./socket.js');
@@ -493,7 +494,7 @@ const HANDSHAKE_FIELDS = new Set([
 ]);
 
 /**
- * The custom fields of a 101 as `name LF value LF …`.
+ * The custom fields of a 101 as text (`fields.js`).
  * @param {any} headers
  */
 function upgradeFields(headers) {
@@ -507,7 +508,7 @@ function upgradeFields(headers) {
     const text = value.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '');
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what a field value must not have
     if (/[\0\r\n]|[^\x00-\xff]/.test(text)) throw new TypeError(`Header '${name}' has invalid value`);
-    if (!HANDSHAKE_FIELDS.has(name.toLowerCase())) fields += `${name}\n${text}\n`;
+    if (!HANDSHAKE_FIELDS.has(name.toLowerCase())) fields += field(name, text);
   }
   return fields;
 }

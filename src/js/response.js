@@ -1,0 +1,242 @@
+// @ts-check
+// The exported Response: what the host's is to all who use it, but made without a stream, so that the server can read status, fields and
+// body as they were given. Whatever only the host's can do is done by one, made when it is needed.
+
+'use strict';
+
+const { markAsUncloneable = () => {} } = /** @type {any} */ (require('node:worker_threads'));
+
+const { field, fieldsOf, findField, joinFields, splitFields } = require('./fields.js');
+const { standInFor } = require('./stand-in.js');
+
+const HostResponse = globalThis.Response;
+
+/** What a body without a stream is: text, bytes that nobody else refers to, or a Blob. @typedef {string | Uint8Array | Blob} Content */
+
+/** A response whose parts are at hand. @typedef {{ status: number, statusText: string, fields: string, content: Content | null }} Plain */
+
+/**
+ * The parts of a response that can be sent without a stream. Undefined for any value that is none.
+ * @type {(value: any) => Plain | undefined}
+ */
+let plain;
+/**
+ * The content of a plain response is on its way: it cannot be read any more.
+ * @type {(response: any) => void}
+ */
+let use;
+
+class Response {
+  /** @type {Content | null} */
+  #content = null;
+  #status = 200;
+  #statusText = '';
+  /** Fields as text (`fields.js`). */
+  #fields = '';
+  /** The content type of the content, unless the fields name one: '' for none. */
+  #type = '';
+  /** In place of the fields, once touched. @type {Headers | undefined} */
+  #headers;
+  /** The host's, once something is asked that needs it; from then on the content is with it. @type {globalThis.Response | undefined} */
+  #host;
+  #isUsed = false;
+
+  /**
+   * @param {any} [body]
+   * @param {any} [init]
+   */
+  constructor(body = null, init = undefined) {
+    markAsUncloneable(this);
+    if (!Response.#read(this, body, init)) this.#host = new HostResponse(body, init);
+  }
+
+  /**
+   * Takes in what needs no more than a look. Returns false for what the host has to judge: streams and forms, and whatever is wrong.
+   * @param {Response} response
+   * @param {any} body
+   * @param {any} init
+   */
+  static #read(response, body, init) {
+    if (typeof body === 'string') {
+      response.#type = TEXT;
+      response.#content = body;
+    } else if (body !== null && body !== undefined) {
+      const content = contentOf(body);
+      if (content === undefined) return false;
+      if (content instanceof Blob) response.#type = content.type;
+      response.#content = content;
+    }
+    if (init === undefined) return true;
+    if (init === null || Object.getPrototypeOf(init) !== Object.prototype) return false;
+    const { headers, status = 200, statusText = '' } = init;
+    if (!Number.isInteger(status) || status < 200 || status > 599) return false;
+    if (response.#content !== null && (status === 204 || status === 205 || status === 304)) return false;
+    if (typeof statusText !== 'string' || !PHRASE.test(statusText)) return false;
+    response.#status = status;
+    response.#statusText = statusText;
+    if (headers === undefined) return true;
+    const fields = fieldsOf(headers);
+    if (fields === undefined) return false;
+    response.#fields = fields;
+    if (findField(fields, 'content-type') !== undefined) response.#type = '';
+    return true;
+  }
+
+  static error() {
+    return Response.#of(HostResponse.error());
+  }
+
+  /**
+   * @param {any} data
+   * @param {any} [init]
+   */
+  static json(data, init) {
+    const text = JSON.stringify(data);
+    const response = text === undefined ? undefined : new Response(text, init);
+    if (response === undefined || response.#host !== undefined)
+      return Response.#of(Reflect.apply(HostResponse.json, HostResponse, arguments));
+    if (response.#type !== '') response.#type = JSON_TYPE;
+    return response;
+  }
+
+  static redirect() {
+    return Response.#of(Reflect.apply(HostResponse.redirect, HostResponse, arguments));
+  }
+
+  /** @param {any} value */
+  static [Symbol.hasInstance](value) {
+    // Of this class is whatever is of the host's; a subclass has only its own.
+    // biome-ignore lint/complexity/noThisInStatic: the subclass
+    return Function.prototype[Symbol.hasInstance].call(this === Response ? HostResponse : this, value);
+  }
+
+  get body() {
+    return this.#content === null && this.#host === undefined ? null : Response.#hostOf(this).body;
+  }
+
+  get bodyUsed() {
+    return this.#host === undefined ? this.#isUsed : this.#host.bodyUsed;
+  }
+
+  clone() {
+    if (this.#host !== undefined || this.#isUsed) return Response.#of(Response.#hostOf(this).clone());
+    const copy = new Response();
+    copy.#content = this.#content;
+    copy.#status = this.#status;
+    copy.#statusText = this.#statusText;
+    copy.#fields = Response.#currentFields(this);
+    return copy;
+  }
+
+  get headers() {
+    if (this.#headers === undefined) {
+      if (this.#host !== undefined) return this.#host.headers;
+      this.#headers = new Headers(splitFields(Response.#currentFields(this)));
+    }
+    return this.#headers;
+  }
+
+  get ok() {
+    const { status } = this;
+    return status >= 200 && status <= 299;
+  }
+
+  get redirected() {
+    return this.#host === undefined ? false : this.#host.redirected;
+  }
+
+  get status() {
+    return this.#host === undefined ? this.#status : this.#host.status;
+  }
+
+  get statusText() {
+    return this.#host === undefined ? this.#statusText : this.#host.statusText;
+  }
+
+  get type() {
+    return this.#host === undefined ? 'default' : this.#host.type;
+  }
+
+  get url() {
+    return this.#host === undefined ? '' : this.#host.url;
+  }
+
+  /**
+   * The fields of now, for one without a host.
+   * @param {Response} response
+   */
+  static #currentFields(response) {
+    if (response.#headers !== undefined) return joinFields(response.#headers);
+    return response.#type === '' ? response.#fields : response.#fields + field('content-type', response.#type);
+  }
+
+  /**
+   * A response that is the host's.
+   * @param {globalThis.Response} host
+   */
+  static #of(host) {
+    const response = new Response();
+    response.#host = host;
+    return response;
+  }
+
+  /**
+   * The host's response behind one of ours, with the fields of now.
+   * @param {Response} response
+   * @returns {globalThis.Response}
+   */
+  static #hostOf(response) {
+    const host = response.#host;
+    if (host === undefined) {
+      const init = { status: response.#status, statusText: response.#statusText, headers: splitFields(Response.#currentFields(response)) };
+      const made = new HostResponse(/** @type {any} */ (response.#content), init);
+      // Sent already, past the host: it must not be read again.
+      if (response.#isUsed) made.body?.cancel();
+      response.#host = made;
+      return made;
+    }
+    if (response.#headers !== undefined) replaceFields(host.headers, response.#headers);
+    return host;
+  }
+
+  static {
+    const isOurs = (/** @type {any} */ value) => typeof value === 'object' && value !== null && #content in value;
+    standInFor(Response, HostResponse, isOurs, Response.#hostOf);
+    plain = (value) => {
+      if (!isOurs(value) || value.#host !== undefined) return undefined;
+      return { status: value.#status, statusText: value.#statusText, fields: Response.#currentFields(value), content: value.#content };
+    };
+    use = (response) => {
+      response.#isUsed = response.#content !== null;
+    };
+  }
+}
+
+/**
+ * @param {any} body
+ * @returns {Content | undefined} undefined for what only the host can read
+ */
+function contentOf(body) {
+  if (ArrayBuffer.isView(body)) {
+    return body.buffer instanceof ArrayBuffer ? new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice() : undefined;
+  }
+  if (body instanceof ArrayBuffer) return new Uint8Array(body.slice(0));
+  return body instanceof Blob ? body : undefined;
+}
+
+/**
+ * @param {Headers} headers
+ * @param {Headers} by
+ */
+function replaceFields(headers, by) {
+  for (const name of [...headers.keys()]) headers.delete(name);
+  for (const [name, value] of by) headers.append(name, value);
+}
+
+const TEXT = 'text/plain;charset=UTF-8';
+const JSON_TYPE = 'application/json';
+/** RFC 9112 §4: what a reason phrase may consist of. */
+const PHRASE = /^[\t -~\x80-\xff]*$/;
+
+// Bun makes its own without a stream, and tells more of it than a class of ours could.
+module.exports = { Response: process.versions.bun === undefined ? Response : HostResponse, plain, use };
