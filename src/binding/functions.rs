@@ -344,10 +344,12 @@ fn respond(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     js.boolean(true)
 }
 
-/// `respondStream(exchange, status, statusText, fields)`: answers with a body that follows.
+/// `respondStream(exchange, status, statusText, fields, length | undefined)`: answers with a body that follows, of `length` bytes if
+/// that is known.
 fn respond_stream(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let Some(exchange) = unanswered(binding, arguments)? else { return binding.js.boolean(false) };
-    let stream = ResponseStream::new();
+    let length = if arguments.is_nullish(4)? { None } else { Some(arguments.number(4)? as u64) };
+    let stream = ResponseStream::new(length);
     let response = head(binding, arguments, &exchange, ResponseBody::stream(Rc::clone(&stream), &exchange))?;
     *exchange.stream.borrow_mut() = Some(stream);
     exchange.answer(response);

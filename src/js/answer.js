@@ -7,9 +7,10 @@ const { engine } = require('./engine.js');
 const { coded } = require('./errors.js');
 const { field, findField, joinFields } = require('./fields.js');
 const { plain, use } = require('./response.js');
+const { StreamedAnswer } = require('./streamed-answer.js');
 
-/** @typedef {InstanceType<typeof import('./request.js').Exchange>} Exchange */
-/** Key, status, reason phrase and fields of an answer. @typedef {readonly [number, number, string, string]} Head */
+/** @typedef {InstanceType<typeof import('./exchange.js').Exchange>} Exchange */
+/** @typedef {import('./streamed-answer.js').Head} Head */
 
 /**
  * Whether a value can be sent as a response.
@@ -50,16 +51,17 @@ function unsendable(response) {
 }
 
 /**
- * Sends a response.
+ * Sends a response. `onFailure` hears of a Blob that cannot be read, while it can still be answered otherwise.
  * @param {Exchange} exchange
  * @param {any} response
+ * @param {(error: unknown) => void} onFailure
  */
-function sendResponse(exchange, response) {
+function sendResponse(exchange, response, onFailure) {
   exchange.isAnswered = true;
   const parts = plain(response);
   if (parts !== undefined) {
     use(response);
-    sendPlain(exchange, parts);
+    sendPlain(exchange, parts, onFailure);
     return;
   }
   const head = /** @type {Head} */ ([exchange.key, response.status, response.statusText ?? '', joinFields(response.headers)]);
@@ -69,16 +71,22 @@ function sendResponse(exchange, response) {
   }
   const stream = response.body;
   if (stream === null || stream === undefined) engine().respond(...head, null);
-  else sendBody(exchange, head, stream);
+  else new StreamedAnswer(exchange, head, stream);
 }
 
 /**
  * Sends a response of ours whose content is at hand.
  * @param {Exchange} exchange
  * @param {import('./response.js').Plain} response
+ * @param {(error: unknown) => void} onFailure
  */
-function sendPlain({ key }, { status, statusText, fields, content }) {
-  const isUntyped = content instanceof Uint8Array && findField(fields, 'content-type') === undefined;
+function sendPlain(exchange, { status, statusText, fields, content }, onFailure) {
+  const { key } = exchange;
+  if (content instanceof Blob) {
+    new StreamedAnswer(exchange, [key, status, statusText, fields], content.stream(), content.size, onFailure);
+    return;
+  }
+  const isUntyped = content instanceof Uint8Array && content.length > 0 && findField(fields, 'content-type') === undefined;
   engine().respond(key, status, statusText, isUntyped ? fields + OCTETS : fields, content);
 }
 
@@ -122,114 +130,6 @@ function sendBuffered(exchange, [key, status, phrase, fields], response) {
 function sendText(exchange, status, type, body) {
   exchange.isAnswered = true;
   engine().respond(exchange.key, status, '', type === null ? '' : field('content-type', type), body);
-}
-
-/** Bytes read at once before a body counts as one that goes out piece by piece. */
-const HELD = 64 * 1024;
-
-/**
- * Sends a body. One that ends before the event loop turns gets a Content-Length, any other goes out piece by piece. The head waits
- * for the first piece: a stream that fails before it leaves the peer without any answer rather than with half of one.
- * @param {Exchange} exchange
- * @param {Head} head
- * @param {ReadableStream} stream
- */
-function sendBody(exchange, head, stream) {
-  const native = engine();
-  const { key } = exchange;
-  const reader = stream.getReader();
-  /** Pieces read before the head is out. @type {(Uint8Array | ArrayBuffer)[] | undefined} */
-  let held = [];
-  let heldBytes = 0;
-  let isOver = false;
-  let isLate = false;
-
-  /** The event loop has turned: this is a body that goes out piece by piece. */
-  const late = setImmediate(() => {
-    isLate = true;
-    if (exchange.method === 'HEAD') sendHeadOnly();
-    else if (held !== undefined && heldBytes > 0) begin();
-  });
-
-  const begin = () => {
-    const pieces = held ?? [];
-    held = undefined;
-    native.respondStream(...head);
-    for (const piece of pieces) native.writeBody(key, piece);
-  };
-  /** The answer to HEAD has the fields of the answer to GET, as far as they are known. */
-  const sendHeadOnly = () => {
-    native.respondStream(...head);
-    cancel(undefined);
-    native.endBody(key);
-  };
-  let isReading = false;
-  const read = () => {
-    if (isReading) return;
-    isReading = true;
-    reader.read().then(take, fail);
-  };
-  /** @param {ReadableStreamReadResult<unknown>} result */
-  const take = ({ done, value }) => {
-    isReading = false;
-    if (isOver) return;
-    if (done) {
-      finish();
-      if (held === undefined) native.endBody(key);
-      else native.respond(...head, join(held));
-      return;
-    }
-    const piece = typeof value === 'string' ? Buffer.from(value) : value;
-    if (!ArrayBuffer.isView(piece) && !(piece instanceof ArrayBuffer)) {
-      const error = new TypeError('The body of a Response yields strings and bytes only');
-      reader.cancel(error).catch(ignore);
-      fail();
-      return;
-    }
-    if (held === undefined) {
-      if (native.writeBody(key, piece) === 1) read();
-      return;
-    }
-    held.push(/** @type {Uint8Array} */ (piece));
-    heldBytes += piece.byteLength;
-    // One big piece may be all there is.
-    if ((isLate && heldBytes > 0) || (heldBytes > HELD && held.length > 1)) begin();
-    read();
-  };
-  const finish = () => {
-    isOver = true;
-    exchange.answer = undefined;
-    clearImmediate(late);
-  };
-  const fail = () => {
-    if (isOver) return;
-    finish();
-    native.failBody(key);
-  };
-  /** @param {unknown} reason */
-  const cancel = (reason) => {
-    finish();
-    // What the source's cancel() throws is its own affair: nobody waits for the body any more.
-    reader.cancel(reason).catch(ignore);
-  };
-  exchange.answer = { resume: read, cancel };
-  exchange.watch();
-  read();
-}
-
-const ignore = () => {};
-
-/**
- * @param {(Uint8Array | ArrayBuffer)[]} pieces
- */
-function join(pieces) {
-  if (pieces.length === 1) return pieces[0];
-  return Buffer.concat(pieces.map((piece) => (ArrayBuffer.isView(piece) ? asBuffer(piece) : Buffer.from(piece))));
-}
-
-/** @param {ArrayBufferView} view */
-function asBuffer(view) {
-  return Buffer.from(view.buffer, view.byteOffset, view.byteLength);
 }
 
 module.exports = { isResponse, sendResponse, sendText, unsendable };

@@ -1,161 +1,159 @@
 // @ts-check
-// What becomes of a request: the fetch handler, what it returns, and what happens when it fails.
+// One request and its answer, as JavaScript sees them: what the native side tells of them arrives here.
 
 'use strict';
 
-const { isPromise } = require('node:util/types');
+const { engine, events } = require('./engine.js');
+const { connectionClosed } = require('./errors.js');
+const { findField } = require('./fields.js');
+const { Socket } = require('./socket.js');
 
-const { isResponse, sendResponse, sendText, unsendable } = require('./answer.js');
-const { engine } = require('./engine.js');
-const { splitFields } = require('./fields.js');
-const { Exchange, IncomingRequest } = require('./request.js');
+/** Exchanges that wait for an event, by their native number. */
+const waiting = /** @type {Map<number, Exchange>} */ (new Map());
 
-/** @typedef {InstanceType<typeof import('./server.js').ServerState>} ServerState */
+/** A piece of a request's body: bytes, null at its end, undefined when the client has left. @typedef {ArrayBuffer | null | undefined} BodyPiece */
 
-/**
- * A request has arrived.
- * @param {ServerState} state
- * @param {number} key
- * @param {string} method
- * @param {string} target
- * @param {string} fields
- * @param {boolean} hasBody
- */
-function receive(state, key, method, target, fields, hasBody) {
-  const exchange = new Exchange(state, key, method);
-  const takesBody = hasBody && method !== 'GET' && method !== 'HEAD';
-  const request = new IncomingRequest(exchange, method, target, splitFields(fields), takesBody);
-  handle(state, exchange, request);
-}
+class Exchange {
+  /** Whether the request has a body that its handler may read. */
+  hasBody;
+  /** The request line's method. */
+  method;
+  /** The request line's target. */
+  target;
+  /** The fields of the request as text (`fields.js`). */
+  fields;
+  /** The request's signal, once touched. @type {AbortController | undefined} */
+  controller;
+  /** The WebSocket it became. @type {any} */
+  socket;
+  /** The answer being streamed. @type {{ cancel(reason: unknown): void, resume(): void } | undefined} */
+  answer;
+  /** Takes the next piece of the request's body. @type {((piece: BodyPiece) => void) | undefined} */
+  onBody;
+  /** An answer was given. */
+  isAnswered = false;
+  /** The client has left, or been cut off, before it had its answer. */
+  isAborted = false;
+  /** The native side has been asked to tell how it ends. */
+  isWatched = false;
 
-/**
- * Runs the fetch handler for a request and sends what it returns.
- * @param {ServerState} state
- * @param {InstanceType<typeof Exchange>} exchange
- * @param {Request} request
- */
-function handle(state, exchange, request) {
-  let result;
-  try {
-    result = /** @type {NonNullable<ServerState['fetch']>} */ (state.fetch)(state.server, request, state.server);
-  } catch (error) {
-    handleError(state, exchange, error);
-    return;
+  /**
+   * @param {any} server the state of its server (`server.js`)
+   * @param {number} key
+   * @param {string} method
+   * @param {string} target
+   * @param {string} fields
+   * @param {boolean} hasBody
+   */
+  constructor(server, key, method, target, fields, hasBody) {
+    this.server = server;
+    this.key = key;
+    this.method = method;
+    this.target = target;
+    this.fields = fields;
+    // §8.1: what comes with these methods is discarded.
+    this.hasBody = hasBody && method !== 'GET' && method !== 'HEAD';
   }
-  if (isPromise(result)) {
-    result.then(
-      (/** @type {unknown} */ value) => finish(state, exchange, value, false),
-      (/** @type {unknown} */ error) => handleError(state, exchange, error),
+
+  /**
+   * A field of the request.
+   * @param {string} name in lower case
+   */
+  field(name) {
+    return findField(this.fields, name);
+  }
+
+  /** Asks the native side to tell how it ends. */
+  watch() {
+    if (this.isWatched) return;
+    this.isWatched = true;
+    waiting.set(this.key, this);
+    if (engine().watch(this.key)) return;
+    this.end();
+    this.isAborted = !this.isAnswered;
+  }
+
+  /** The signal of its request. */
+  get signal() {
+    if (this.controller === undefined) {
+      this.controller = new AbortController();
+      if (this.socket !== undefined) Socket.abortWith(this.socket, this.controller);
+      else this.watch();
+      // The client had left before anybody asked.
+      if (this.isAborted) this.controller.abort(connectionClosed());
+    }
+    return this.controller.signal;
+  }
+
+  /** The request became `socket`: its signal lives as long. */
+  upgradeTo(/** @type {any} */ socket) {
+    this.socket = socket;
+    waiting.delete(this.key);
+    if (this.controller !== undefined) Socket.abortWith(socket, this.controller);
+  }
+
+  /** Reads the next piece of the request's body. */
+  readBody() {
+    return /** @type {Promise<BodyPiece>} */ (
+      new Promise((resolve) => {
+        this.onBody = resolve;
+        waiting.set(this.key, this);
+        if (!engine().readBody(this.key)) this.receiveBody(undefined);
+      })
     );
-  } else {
-    finish(state, exchange, result, result instanceof Error);
+  }
+
+  /** Nobody will read the rest of the request's body. */
+  discardBody() {
+    engine().discardBody(this.key);
+  }
+
+  /** @param {BodyPiece} piece */
+  receiveBody(piece) {
+    const take = this.onBody;
+    this.onBody = undefined;
+    if (!this.isWatched) waiting.delete(this.key);
+    if (piece === undefined && !this.isAborted) this.abort();
+    take?.(piece);
+  }
+
+  /** There is nothing more to be told of it. */
+  end() {
+    this.isWatched = false;
+    waiting.delete(this.key);
+  }
+
+  /** The client is gone, or the server was told to cut. What waits for it is told so. */
+  abort() {
+    this.end();
+    const reason = connectionClosed();
+    if (!this.isAborted) this.controller?.abort(reason);
+    this.isAborted = true;
+    this.answer?.cancel(reason);
+    this.receiveBody(undefined);
+  }
+
+  /**
+   * Those of a server that wait for an event.
+   * @param {any} server
+   */
+  static waitingOf(server) {
+    return [...waiting.values()].filter((exchange) => exchange.server === server);
   }
 }
 
-/**
- * The handler has returned `value`.
- * @param {ServerState} state
- * @param {InstanceType<typeof Exchange>} exchange
- * @param {any} value
- * @param {boolean} isError an Error returned, not resolved: as good as thrown
- */
-function finish(state, exchange, value, isError) {
-  if (exchange.socket !== undefined) {
-    engine().forget(exchange.key);
-  } else if (isResponse(value)) {
-    const problem = unsendable(value);
-    if (problem === undefined) sendResponse(exchange, value);
-    else handleError(state, exchange, problem);
-  } else if (isError) {
-    handleError(state, exchange, value);
-  } else {
-    console.error(`error: Expected a Response object, but received '${describe(value)}'`);
-    if (state.development) sendText(exchange, 200, 'text/plain', WELCOME);
-    else sendText(exchange, 204, null, null);
-  }
-}
+events.body = (/** @type {number} */ key, /** @type {BodyPiece} */ piece) => {
+  waiting.get(key)?.receiveBody(piece);
+};
 
-const WELCOME = 'Welcome to Bun! To get started, return a Response object.';
+events.writable = (/** @type {number} */ key) => {
+  waiting.get(key)?.answer?.resume();
+};
 
-/** @param {unknown} value */
-function describe(value) {
-  return typeof value === 'symbol' ? value.toString() : String(value);
-}
+events.ended = (/** @type {number} */ key, /** @type {boolean} */ isAborted) => {
+  const exchange = waiting.get(key);
+  if (isAborted) exchange?.abort();
+  else exchange?.end();
+};
 
-/**
- * The handler has thrown `error`: the `error` handler answers.
- * @param {ServerState} state
- * @param {InstanceType<typeof Exchange>} exchange
- * @param {unknown} error
- */
-function handleError(state, exchange, error) {
-  if (state.error === undefined) {
-    sendErrorPage(state, exchange, error);
-    return;
-  }
-  let result;
-  try {
-    result = state.error(state.server, error);
-  } catch (again) {
-    sendErrorPage(state, exchange, again);
-    return;
-  }
-  if (isPromise(result)) {
-    result.then(
-      (/** @type {unknown} */ value) => finishError(state, exchange, value, error),
-      (/** @type {unknown} */ again) => sendErrorPage(state, exchange, again),
-    );
-  } else {
-    finishError(state, exchange, result, error);
-  }
-}
-
-/**
- * @param {ServerState} state
- * @param {InstanceType<typeof Exchange>} exchange
- * @param {unknown} value
- * @param {unknown} error
- */
-function finishError(state, exchange, value, error) {
-  if (exchange.socket !== undefined) {
-    engine().forget(exchange.key);
-  } else if (isResponse(value)) {
-    const problem = unsendable(value);
-    if (problem === undefined) sendResponse(exchange, value);
-    else sendErrorPage(state, exchange, problem);
-  } else {
-    sendErrorPage(state, exchange, error);
-  }
-}
-
-/**
- * Nobody has an answer: prints the error and sends a 500.
- * @param {ServerState} state
- * @param {InstanceType<typeof Exchange>} exchange
- * @param {unknown} error
- */
-function sendErrorPage(state, exchange, error) {
-  console.error(error);
-  process.exitCode = 1;
-  if (exchange.socket !== undefined) {
-    engine().forget(exchange.key);
-  } else if (state.development && state.error === undefined) {
-    sendText(exchange, 500, 'text/html;charset=utf-8', errorPage(error));
-  } else {
-    sendText(exchange, 500, 'text/plain', 'Something went wrong!');
-  }
-}
-
-/** @param {unknown} error */
-function errorPage(error) {
-  const title = escapeHtml(error instanceof Error ? `${error.name}: ${error.message}` : describe(error));
-  const stack = escapeHtml(error instanceof Error ? (error.stack ?? '') : '');
-  return `<!doctype html><meta charset="utf-8"><title>500</title><h1>${title}</h1><pre>${stack}</pre>`;
-}
-
-/** @param {string} text */
-function escapeHtml(text) {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
-}
-
-module.exports = { receive };
+module.exports = { Exchange };

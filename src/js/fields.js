@@ -53,6 +53,16 @@ function findField(fields, name) {
 }
 
 /**
+ * Gives `headers` the fields of `by`, and no other.
+ * @param {Headers} headers
+ * @param {Headers} by
+ */
+function replaceFields(headers, by) {
+  for (const name of [...headers.keys()]) headers.delete(name);
+  for (const [name, value] of by) headers.append(name, value);
+}
+
+/**
  * The fields of a HeadersInit. Undefined for one that needs the host's judgement or conversion.
  * @param {any} init
  * @returns {string | undefined}
@@ -89,4 +99,4 @@ const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** §5.5: a field value, without white space around it. */
 const VALUE = /^(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?$/;
 
-module.exports = { field, fieldsOf, findField, joinFields, splitFields };
+module.exports = { field, fieldsOf, findField, joinFields, replaceFields, splitFields };

@@ -6,8 +6,8 @@
 
 const { markAsUncloneable = () => {} } = /** @type {any} */ (require('node:worker_threads'));
 
-const { field, fieldsOf, findField, joinFields, splitFields } = require('./fields.js');
-const { standInFor } = require('./stand-in.js');
+const { field, fieldsOf, findField, joinFields, replaceFields, splitFields } = require('./fields.js');
+const { ownsHostInstances, standInFor } = require('./stand-in.js');
 
 const HostResponse = globalThis.Response;
 
@@ -103,13 +103,6 @@ class Response {
     return Response.#of(Reflect.apply(HostResponse.redirect, HostResponse, arguments));
   }
 
-  /** @param {any} value */
-  static [Symbol.hasInstance](value) {
-    // Of this class is whatever is of the host's; a subclass has only its own.
-    // biome-ignore lint/complexity/noThisInStatic: the subclass
-    return Function.prototype[Symbol.hasInstance].call(this === Response ? HostResponse : this, value);
-  }
-
   get body() {
     return this.#content === null && this.#host === undefined ? null : Response.#hostOf(this).body;
   }
@@ -201,6 +194,7 @@ class Response {
 
   static {
     const isOurs = (/** @type {any} */ value) => typeof value === 'object' && value !== null && #content in value;
+    ownsHostInstances(Response, HostResponse);
     standInFor(Response, HostResponse, isOurs, Response.#hostOf);
     plain = (value) => {
       if (!isOurs(value) || value.#host !== undefined) return undefined;
@@ -222,15 +216,6 @@ function contentOf(body) {
   }
   if (body instanceof ArrayBuffer) return new Uint8Array(body.slice(0));
   return body instanceof Blob ? body : undefined;
-}
-
-/**
- * @param {Headers} headers
- * @param {Headers} by
- */
-function replaceFields(headers, by) {
-  for (const name of [...headers.keys()]) headers.delete(name);
-  for (const [name, value] of by) headers.append(name, value);
 }
 
 const TEXT = 'text/plain;charset=UTF-8';

@@ -6,10 +6,11 @@
 const { captureContext, scopeOf } = require('./context.js');
 const { engine, events } = require('./engine.js');
 const { coded, invalidArgument, invalidThis, missingArguments, toText } = require('./errors.js');
-const { receive } = require('./exchange.js');
+const { Exchange } = require('./exchange.js');
 const { field } = require('./fields.js');
+const { receive } = require('./handler.js');
 const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseListen, parseWebSocket } = require('./options.js');
-const { exchangeOf, watchedOf } = require('./request.js');
+const { exchangeOf } = require('./request.js');
 const { Socket, createSocket } = require('./socket.js');
 
 const kState = Symbol('server');
@@ -410,7 +411,7 @@ function stopServer(state, isForced) {
   if (!state.hasShownAddress) state.address = null;
   if (isForced) {
     for (const ws of Socket.ofServer(state)) Socket.shutDown(ws);
-    for (const exchange of watchedOf(state)) exchange.abort();
+    for (const exchange of Exchange.waitingOf(state)) exchange.abort();
   }
   if (!servers.has(state.key)) state.hasStopped();
   return state.stopping;
@@ -550,7 +551,7 @@ events.request = (
 ) => {
   const state = servers.get(serverKey);
   if (state === undefined) return;
-  receive(state, key, method, target, fields, hasBody);
+  receive(state, new Exchange(state, key, method, target, fields, hasBody));
 };
 
 events.stopped = (/** @type {number} */ key) => {

@@ -32,6 +32,22 @@ function standInFor(Class, Host, isOurs, hostOf) {
 }
 
 /**
+ * Makes every object of the host's an instance of `Class`; classes that extend it have only their own.
+ * @param {Function} Class
+ * @param {Function} Host
+ */
+function ownsHostInstances(Class, Host) {
+  const hasInstance = Function.prototype[Symbol.hasInstance];
+  Object.defineProperty(Class, Symbol.hasInstance, {
+    /** @this {Function} @param {unknown} value */
+    value(value) {
+      return hasInstance.call(this === Class ? Host : this, value);
+    },
+  });
+  Object.defineProperties(Class, { name: { value: Host.name }, length: { value: Host.length } });
+}
+
+/**
  * The functions and accessors of a class or its prototype.
  * @param {object} object
  * @returns {[string | symbol, PropertyDescriptor][]}
@@ -71,4 +87,4 @@ function alike(made, { name, length }) {
   return Object.defineProperties(made, { name: { value: name }, length: { value: length } });
 }
 
-module.exports = { standInFor };
+module.exports = { ownsHostInstances, standInFor };

@@ -1,0 +1,48 @@
+// @ts-check
+// The URL of a request (§8.1): absolute when it names a usable host, otherwise the path alone.
+
+'use strict';
+
+/**
+ * @param {string} scheme
+ * @param {string | undefined} host the Host field
+ * @param {string} target
+ * @returns {{ url: string, isAbsolute: boolean }}
+ */
+function urlOf(scheme, host, target) {
+  const path = target.startsWith('/') ? target : pathOf(target);
+  if (host) {
+    const url = `${scheme}://${host}${path}`;
+    if (PLAIN_HOST.test(host) && PLAIN_TARGET.test(path)) return { url, isAbsolute: true };
+    if (HOST.test(host) && URL.canParse(url)) return { url: new URL(url).href, isAbsolute: true };
+  }
+  return { url: path, isAbsolute: false };
+}
+
+/**
+ * The path and query of an absolute-form target; other forms have none.
+ * @param {string} target
+ */
+function pathOf(target) {
+  const match = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*(.*)$/i.exec(target);
+  if (match === null) return '/';
+  return match[1].startsWith('/') ? match[1] : `/${match[1]}`;
+}
+
+/** What a Host is made of (RFC 9110 §7.2): no credentials, no path. */
+const HOST = /^[\w!$%&'()*+,.:;=[\]~-]+$/;
+
+const OCTET = '(?:\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])';
+
+/**
+ * Hosts that a URL parser leaves as they are: names in lower case whose last label begins with a letter, none of them in Punycode, and
+ * IPv4 addresses; ports without a leading zero that are no scheme's own.
+ */
+const PLAIN_HOST = new RegExp(
+  `^(?!.*xn--)(?:(?:[a-z\\d-]+\\.)*[a-z][a-z\\d-]*|(?:${OCTET}\\.){3}${OCTET})(?::(?!(?:80|443)$)(?:[1-9]\\d{0,3}|[1-5]\\d{4}))?$`,
+);
+
+/** Targets that a URL parser leaves as they are: nothing to encode, and no segment that begins with a dot. */
+const PLAIN_TARGET = /^(?:\/(?:[\w~!$&()*+,;=:@-][\w.~!$&()*+,;=:@-]*)?)+(?:\?[\w.~!$&()*+,;=:@/?-]*)?$/;
+
+module.exports = { pathOf, urlOf };
