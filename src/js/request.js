@@ -87,8 +87,7 @@ class LazyRequest {
   }
 
   get url() {
-    const { server, target } = this.#exchange;
-    this.#url ??= urlOf(server.scheme, this.#exchange.field('host'), target).url;
+    this.#url ??= urlOfExchange(this.#exchange);
     return this.#url;
   }
 
@@ -161,7 +160,7 @@ class LazyRequest {
       // What was read past the host must not be read again.
       const body = request.#isUsed ? SPENT : exchange.hasBody ? bodyStream(exchange) : undefined;
       const host = new HostRequest(...hostArguments(exchange, body, request.#headers, exchange.signal));
-      if (request.#isUsed) host.body?.cancel();
+      if (request.#isUsed) host.arrayBuffer();
       request.#host = host;
       request.#headers ??= host.headers;
     } else if (request.#headers !== undefined && request.#headers !== request.#host.headers) {
@@ -208,8 +207,7 @@ class HostedRequest extends HostRequest {
   }
 
   get url() {
-    const { server, target } = this.#exchange;
-    this.#url ??= urlOf(server.scheme, this.#exchange.field('host'), target).url;
+    this.#url ??= urlOfExchange(this.#exchange);
     return this.#url;
   }
 
@@ -225,6 +223,11 @@ class HostedRequest extends HostRequest {
   }
 }
 
+/** @param {Exchange} exchange */
+function urlOfExchange(exchange) {
+  return urlOf(exchange.server.scheme, exchange.field('host'), exchange.target);
+}
+
 /**
  * What the host's constructor takes to make the request of an exchange.
  * @param {Exchange} exchange
@@ -234,9 +237,9 @@ class HostedRequest extends HostRequest {
  * @returns {[string, any]}
  */
 function hostArguments(exchange, body, headers, signal) {
-  const { url, isAbsolute } = urlOf(exchange.server.scheme, exchange.field('host'), exchange.target);
+  const url = urlOfExchange(exchange);
   return [
-    isAbsolute ? url : PLACEHOLDER + (url.startsWith('/') ? url : ''),
+    URL.canParse(url) ? url : PLACEHOLDER + (URL.canParse(url, PLACEHOLDER) ? url : ''),
     {
       method: isAccepted(exchange.method) ? exchange.method : 'POST',
       headers: headers ?? splitFields(exchange.fields),

@@ -184,7 +184,7 @@ class Response {
       const init = { status: response.#status, statusText: response.#statusText, headers: splitFields(Response.#currentFields(response)) };
       const made = new HostResponse(/** @type {any} */ (response.#content), init);
       // Sent already, past the host: it must not be read again.
-      if (response.#isUsed) made.body?.cancel();
+      if (response.#isUsed) made.arrayBuffer();
       response.#host = made;
       return made;
     }

@@ -1,22 +1,22 @@
 // @ts-check
-// The URL of a request (§8.1): absolute when it names a usable host, otherwise the path alone.
+// The URL of a request (§8.1).
 
 'use strict';
 
 /**
+ * The URL of a request: absolute when its Host can be one, otherwise the path alone.
  * @param {string} scheme
  * @param {string | undefined} host the Host field
  * @param {string} target
- * @returns {{ url: string, isAbsolute: boolean }}
  */
 function urlOf(scheme, host, target) {
   const path = target.startsWith('/') ? target : pathOf(target);
-  if (host) {
-    const url = `${scheme}://${host}${path}`;
-    if (PLAIN_HOST.test(host) && PLAIN_TARGET.test(path)) return { url, isAbsolute: true };
-    if (HOST.test(host) && URL.canParse(url)) return { url: new URL(url).href, isAbsolute: true };
-  }
-  return { url: path, isAbsolute: false };
+  if (!host) return path;
+  const url = `${scheme}://${host}${path}`;
+  if (PLAIN_HOST.test(host) && PLAIN_TARGET.test(path)) return url;
+  if (!HOST.test(host)) return path;
+  // A host that no URL can have is for the handler to refuse.
+  return URL.canParse(url) ? new URL(url).href : url;
 }
 
 /**
