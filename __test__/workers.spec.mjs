@@ -49,17 +49,17 @@ for (const { name, path, driver } of hosts) {
     });
 
     test('one that ends in the middle of traffic, from within or without, takes its connections with it and harms no other', async () => {
-      const { rounds, before, after } = await playWell('end');
+      const { rounds, ...held } = await playWell('end');
 
       assert.equal(rounds, 4 * Object.keys(PLACES).length);
-      assert.deepEqual(after, before);
+      leavesNothing(held);
     });
 
     test('one that is terminated while it starts leaves nothing behind', async () => {
-      const { rounds, before, after } = await playWell('start');
+      const { rounds, ...held } = await playWell('start');
 
       assert.equal(rounds, 30);
-      assert.deepEqual(after, before);
+      leavesNothing(held);
     });
 
     test('process.exit() in the middle of traffic ends them all', async () => {
@@ -68,4 +68,9 @@ for (const { name, path, driver } of hosts) {
       }
     });
   });
+}
+
+/** The process holds no more than after its first rounds: when that was counted, the last clients may still have been on their way out. */
+function leavesNothing({ before, after }) {
+  for (const what of Object.keys(before)) assert.ok(after[what] <= before[what], `${after[what]} ${what}, ${before[what]} before`);
 }
