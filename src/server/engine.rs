@@ -273,6 +273,9 @@ impl Engine {
         *self.clock.borrow_mut() = Clock::new();
         *self.sockets.borrow_mut() = Slots::new();
         *self.exchanges.borrow_mut() = Slots::new();
+        for server in self.servers.borrow().iter() {
+            server.abandon();
+        }
         *self.servers.borrow_mut() = Slots::new();
     }
 
