@@ -4,6 +4,16 @@
 import { isOracle } from './support/target.mjs';
 
 export const differences = {
+  'compress-threshold': {
+    bun: "a size as compress level ('3KB') only picks the memory class; unasked server.publish compresses and a socket does not",
+    mantou: 'unasked, both compress what is larger than that size and nothing else',
+    why: 'documented as "Compress messages > 3KB"',
+  },
+  'small-window-without-takeover': {
+    bun: 'an offer of server_no_context_takeover with server_max_window_bits below 15 is declined',
+    mantou: 'accepted by a compressor of the socket, declined by a shared one',
+    why: 'the offer can be met',
+  },
   'subscriptions-order': { bun: 'hash order', mantou: 'insertion order', why: 'the documented example shows them so' },
   'remote-address-kept': {
     bun: 'lost after close, undefined on unix sockets',

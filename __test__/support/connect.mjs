@@ -18,8 +18,8 @@ export function serveSockets(websocket, { upgrade, ...options } = {}) {
   });
 }
 
-/** A server and one open connection: `{ server, client, ws }`, where `ws` is the server's end. */
-export async function pair(handlers = {}, options) {
+/** A server and one open connection: `{ server, client, ws }`, where `ws` is the server's end. `request` is the handshake of the first one. */
+export async function pair(handlers = {}, { request: first, ...options } = {}) {
   const opens = calls('open');
   const server = serveSockets(
     {
@@ -37,7 +37,7 @@ export async function pair(handlers = {}, options) {
     const [ws] = await opens.next();
     return { client, ws };
   };
-  return { server, connect, ...(await connect()) };
+  return { server, connect, ...(await connect(first)) };
 }
 
 /** `afterEach(cleanUp)`: no client and no server outlives its test. */
