@@ -83,6 +83,8 @@ describe('the request', () => {
     ['only the path without a Host header', 'GET /p?q HTTP/1.0\r\n\r\n', '/p?q'],
     ['only the path with an empty Host header', request('GET', '/p', { Host: '' }), '/p'],
     ['only the path with an invalid Host header', request('GET', '/p', { Host: 'a b' }), '/p'],
+    ['only the path with credentials in the Host header', request('GET', '/p', { Host: 'user:secret@a' }), '/p'],
+    ['only the path with a path in the Host header', request('GET', '/p', { Host: 'a/b?c#d' }), '/p'],
   ]) {
     test(`has a url with ${what}`, async () => {
       assert.equal(await seenBy((req) => req.url, sent), url);

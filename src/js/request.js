@@ -92,6 +92,9 @@ function isAccepted(method) {
   return accepted;
 }
 
+/** What a Host is made of (RFC 9110 §7.2): no credentials, no path. */
+const HOST = /^[\w!$%&'()*+,.:;=[\]~-]+$/;
+
 /** Stands in where there is no host to make an absolute URL of. */
 const PLACEHOLDER = 'http://localhost';
 
@@ -157,7 +160,7 @@ const IncomingRequest = class Request extends globalThis.Request {
 function resolveTarget(target, fields, scheme) {
   const host = fields.find(([name]) => name === 'host')?.[1];
   const path = target.startsWith('/') ? target : pathOf(target);
-  if (host) {
+  if (host && HOST.test(host)) {
     const url = `${scheme}://${host}${path}`;
     if (URL.canParse(url)) return { url, isAbsolute: true };
   }
