@@ -10,4 +10,6 @@ pub(crate) mod connection;
 #[cfg(feature = "addon")]
 pub(crate) mod exchange;
 #[cfg(feature = "addon")]
+pub(crate) mod idle;
+#[cfg(feature = "addon")]
 pub(crate) mod upgrade;
