@@ -10,7 +10,7 @@ import { held } from './support/held.mjs';
 import { killPrograms, run } from './support/program.mjs';
 import { RawClient } from './support/raw-client.mjs';
 import { connectTo, exchange, isChunked, readChunk, readResponse, request } from './support/raw-http.mjs';
-import { isBunRuntime, notYet, notYetInBun, serve } from './support/target.mjs';
+import { isBunRuntime, notYetInBun, serve } from './support/target.mjs';
 
 afterEach(cleanUp);
 afterEach(killPrograms);
@@ -75,6 +75,7 @@ describe('the request', () => {
     ['the port of the Host header', request('GET', '/', { Host: 'example.org:8080' }), 'http://example.org:8080/'],
     ['the host in lower case', request('GET', '/Path', { Host: 'Example.ORG' }), 'http://example.org/Path'],
     ['the query', request('GET', '/p?x=1&y=%20'), 'http://localhost/p?x=1&y=%20'],
+    ['the fragment', request('GET', '/p?x=1#there'), 'http://localhost/p?x=1#there'],
     ['dot segments resolved', request('GET', '/a/../b/./c'), 'http://localhost/b/c'],
     ['encoded dot segments resolved', request('GET', '/%2e%2e/a%2Fb'), 'http://localhost/a%2Fb'],
     ['doubled slashes', request('GET', '//x//y'), 'http://localhost//x//y'],
@@ -90,10 +91,6 @@ describe('the request', () => {
       assert.equal(await seenBy((req) => req.url, sent), url);
     });
   }
-
-  test('has a url with the fragment', { skip: notYet('fragments in request targets') }, async () => {
-    assert.equal(await seenBy((req) => req.url, request('GET', '/p?x=1#there')), 'http://localhost/p?x=1#there');
-  });
 
   test('has headers in lower case, in order, with repeated ones joined', async () => {
     const sent = request('GET', '/', { 'X-B': '1', 'x-a': ['1', '2'], Cookie: ['a=1', 'b=2'], 'X-Space': '  a b \t', 'X-Empty': '' });
@@ -356,6 +353,30 @@ describe('the body of a request', () => {
 
     assert.deepEqual(await failures.next(), [['AbortError', 'The connection was closed.', true]]);
   });
+
+  for (const how of ['destroy', 'halfClose', 'reset']) {
+    test(`that breaks off is no error of the handler's (${how})`, async () => {
+      const child = run(`
+        const server = serve({
+          development: false,
+          fetch(req, own) {
+            own.stop();
+            print('fetch');
+            return req.text();
+          },
+        });
+        print(server.port);
+      `);
+      const client = await connectTo({ port: Number(await child.line()) });
+
+      client.write(post('abc', { 'Content-Length': 100 }));
+      await child.line();
+      client[how]();
+
+      const { code, stderr } = await child.exited();
+      assert.deepEqual([code, stderr], [0, '']);
+    });
+  }
 });
 
 describe('req.signal', () => {

@@ -29,6 +29,7 @@ const LIMIT = 120;
  */
 const table = {
   chat: { on: ['node'], alone: true, limit: 600 }, // starts Chromium, and the chat on every host; may have to install the browser
+  'http-idle': { alone: true }, // real time, to 100 ms
   'idle-timeout': { alone: true }, // real time, to 100 ms
   loader: { on: ['node'] },
   memory: { on: ['node'], alone: true, limit: 600 },
