@@ -74,7 +74,7 @@ pub(crate) enum Fate {
 const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
 /// How long a finished connection waits for the peer's FIN, in milliseconds.
 const LINGER: u64 = 2_000;
-/// How many connections and sockets wait at once; beyond that they are dropped at once.
+/// How many connections and closed sockets wait at once; beyond that they are dropped at once.
 const MAX_LINGERING: usize = 4096;
 /// Reads of one connection before the others get their turn.
 const READS_PER_POLL: usize = 4;
@@ -214,6 +214,8 @@ impl Connection {
         }
         let exchange = self.exchange.borrow().clone();
         match exchange {
+            // Its answer is complete and goes out first.
+            Some(exchange) if self.is_flushing(&exchange) => {}
             // Half an answer is out: another one has no place.
             Some(exchange) if exchange.is_answer_taken() => self.decide(Fate::Cut),
             Some(exchange) => exchange.dismiss(true),
@@ -306,6 +308,10 @@ impl Connection {
     /// hyper has the whole answer of this exchange, which is over when the answer has gone out. No other answer is given before that.
     pub(crate) fn finish_when_flushed(&self, exchange: Rc<Exchange>) {
         *self.flushing.borrow_mut() = Some(exchange);
+    }
+
+    fn is_flushing(&self, exchange: &Exchange) -> bool {
+        self.flushing.borrow().as_ref().is_some_and(|flushing| flushing.key == exchange.key)
     }
 
     /// This exchange is over; the next one may come.
