@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { differs } from './differences.mjs';
 import { calls } from './support/calls.mjs';
-import { cleanUp } from './support/connect.mjs';
+import { cleanUp, MORE_THAN_A_SOCKET_TAKES } from './support/connect.mjs';
 import { handshake, RawClient, text } from './support/raw-client.mjs';
 import { connectTo, readResponse, request } from './support/raw-http.mjs';
 import { serve } from './support/target.mjs';
@@ -254,6 +254,10 @@ describe('a chunked content', () => {
 });
 
 describe('a request behind another', () => {
+  const headOf = async (client) => {
+    client.write(request('HEAD', '/'));
+    return client.response({ bodyOf: 'HEAD' });
+  };
   /** Answers at once, with the url. */
   const atOnce = { fetch: (req) => new Response(req.url) };
   const FIRST = line('GET /first HTTP/1.1');
@@ -284,6 +288,21 @@ describe('a request behind another', () => {
     assert.equal((await client.response()).status, 400);
     assert.equal(await client.ended(), 'FIN');
     assert.equal(arrivals.all.length, 1);
+  });
+
+  test('that is refused waits until a big answer has been read', { skip: !differs('pipelined-requests') }, async () => {
+    const { server } = start({ fetch: () => new Response(new Uint8Array(MORE_THAN_A_SOCKET_TAKES)) });
+    const client = await connectTo(server);
+    client.pause();
+
+    client.write(FIRST, field('X : a'));
+    // The refusal is on its way when others are answered.
+    for (let others = 0; others < 5; others++) assert.equal((await connectTo(server).then(headOf)).status, 200);
+    client.resume();
+
+    assert.equal((await readResponse(client)).body.length, MORE_THAN_A_SOCKET_TAKES);
+    assert.equal((await client.response()).status, 400);
+    assert.equal(await client.ended(), 'FIN');
   });
 
   test('that is refused gets its answer although the client goes on sending', async () => {

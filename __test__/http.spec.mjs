@@ -16,6 +16,7 @@ afterEach(cleanUp);
 afterEach(killPrograms);
 
 const MEGABYTE = 1024 * 1024;
+const BIG = randomBytes(20 * MEGABYTE);
 const start = (fetch, options) => serve({ development: false, fetch, ...options });
 const bytes = (words) => new TextEncoder().encode(words);
 const sha1 = (data) => createHash('sha1').update(data).digest('hex');
@@ -396,6 +397,26 @@ describe('req.signal', () => {
       assert.deepEqual([reason.name, reason.code, reason.message], ['AbortError', 20, 'The connection was closed.']);
     });
   }
+
+  test('aborts when the client leaves in the middle of a big answer', async () => {
+    const aborts = calls('abort');
+    const server = start((req) => {
+      req.signal.addEventListener('abort', () => aborts(req.signal.reason.name));
+      return new Response(BIG);
+    });
+    const client = await connectTo(server);
+    client.pause();
+
+    client.write(request('GET', '/'));
+    while (client.bytes.length === 0) {
+      client.resume();
+      await later();
+      client.pause();
+    }
+    client.reset();
+
+    assert.deepEqual(await aborts.next(), ['AbortError']);
+  });
 
   test('stays quiet after a normal response, also when the connection is closed then', async () => {
     const aborts = calls('abort');
@@ -1257,7 +1278,6 @@ describe('a connection', () => {
 });
 
 describe('much', () => {
-  const BIG = randomBytes(20 * MEGABYTE);
   const digest = sha1(BIG);
   const url = (server) => `http://127.0.0.1:${server.port}/`;
 
