@@ -334,7 +334,7 @@ describe('after upgrade()', () => {
     assert.deepEqual([req.url, req.method, req.headers.get('user-agent')], [url, 'GET', agent]);
   });
 
-  test('requestIP() is null and timeout() does nothing', { skip: notYet('server.timeout()') }, async () => {
+  test('requestIP() is null and timeout() does nothing', async () => {
     const seen = calls('fetch');
     const client = await shake((req, server) => {
       const before = server.requestIP(req);

@@ -35,6 +35,7 @@ const table = {
   chat: { on: ['node'], alone: true, limit: 600 }, // starts Chromium, and the chat on every host; may have to install the browser
   'close-cause': { on: own },
   dropped: { on: own },
+  'http-idle': { alone: true }, // real time, to 100 ms
   'idle-timeout': { alone: true }, // real time, to 100 ms
   loader: { on: ['node'] },
   memory: { on: ['node'], alone: true, limit: 600 },
