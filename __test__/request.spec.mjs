@@ -5,10 +5,12 @@ import { afterEach, describe, test } from 'node:test';
 import { inspect } from 'node:util';
 import { calls } from './support/calls.mjs';
 import { cleanUp } from './support/connect.mjs';
+import { killPrograms, run } from './support/program.mjs';
 import { connectTo, exchange, readResponse, request } from './support/raw-http.mjs';
 import { isBunRuntime, isOracle, mantou, serve } from './support/target.mjs';
 
 afterEach(cleanUp);
+afterEach(killPrograms);
 
 const Host = globalThis.Request;
 const later = () => new Promise((resolve) => setTimeout(resolve));
@@ -265,24 +267,38 @@ describe('a request', () => {
     assert.equal((await readResponse(client)).text, 'POST 2 a body');
   });
 
-  test('aborts what it was handed to when its client leaves', async () => {
-    const aborted = calls('abort');
+  test('aborts what it was handed to when its client leaves, which is no error of the handler', async () => {
     const reached = calls('upstream');
     const upstream = serve({
-      fetch(req) {
-        req.signal.addEventListener('abort', () => aborted());
+      fetch() {
         reached();
         return new Promise(() => {});
       },
     });
-    const proxy = serve({ fetch: (req) => fetch(`http://127.0.0.1:${upstream.port}/`, { signal: req.signal }) });
-    const client = await connectTo(proxy);
+    const proxy = run(`
+      const server = serve({
+        development: false,
+        async fetch(req, own) {
+          own.stop();
+          try {
+            return await fetch('http://127.0.0.1:${upstream.port}/', { signal: req.signal });
+          } catch (error) {
+            print(error.name);
+            throw error;
+          }
+        },
+      });
+      print(server.port);
+    `);
+    const client = await connectTo({ port: Number(await proxy.line()) });
     client.write(request('GET', '/'));
     await reached.next();
 
     client.destroy();
 
-    await aborted.next();
+    assert.equal(await proxy.line(), 'AbortError');
+    const { code, stderr } = await proxy.exited();
+    assert.deepEqual([code, stderr], [0, '']);
   });
 
   test('a copy follows the signal of its original', async () => {

@@ -31,7 +31,7 @@ export const notYetInBun = (/** @type {string} */ what) => !oracle && inBun && `
 
 /**
  * What only Bun has, in Bun.
- * @type {{ serve: typeof import('../../index.js').serve, gc(force: boolean): void }}
+ * @type {{ serve: typeof import('../../index.js').serve, gc(force: boolean): void, file(path: string): Blob }}
  */
 export const bun = Reflect.get(globalThis, 'Bun');
 

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 
 use super::body::{ResponseBody, ResponseStream};
 use super::connection::Connection;
+use super::framing::Refusal;
 use crate::server::event::{BodyError, Event};
 use crate::server::instance::Server;
 use crate::server::slots::Key;
@@ -29,6 +30,8 @@ pub(crate) struct Exchange {
     is_watched: Cell<bool>,
     has_ended: Cell<bool>,
     reads_body: Cell<bool>,
+    /// Bytes of the body that have been read.
+    body_size: Cell<u64>,
 }
 
 /// How far the answer is.
@@ -57,6 +60,7 @@ impl Exchange {
                 is_watched: Cell::new(false),
                 has_ended: Cell::new(false),
                 reads_body: Cell::new(false),
+                body_size: Cell::new(0),
             });
             made = Some(Rc::clone(&exchange));
             exchange
@@ -125,6 +129,17 @@ impl Exchange {
         matches!(*self.reply.borrow(), Reply::Upgraded)
     }
 
+    /// Whether hyper has begun to write the answer, or is done with it.
+    pub(crate) fn is_answer_taken(&self) -> bool {
+        matches!(*self.reply.borrow(), Reply::Taken)
+    }
+
+    /// Ends an exchange whose answer has not been taken, and never will be. `aborted`: the client does not get any.
+    pub(crate) fn dismiss(&self, aborted: bool) {
+        self.finish(aborted);
+        drop(self.reply.replace(Reply::Taken));
+    }
+
     /// There will be no answer: the connection is reset.
     pub(crate) fn reset(&self) {
         self.connection.decide(super::connection::Fate::Reset);
@@ -155,9 +170,21 @@ impl Exchange {
             engine.push(Event::Ended { exchange: self.key, aborted });
         }
         self.drain_body();
-        self.connection.release();
+        self.drop_answer();
+        self.connection.release(self);
         if !matches!(*self.reply.borrow(), Reply::Upgraded) {
             self.forget();
+        }
+    }
+
+    /// Drops an answer that hyper has not taken: it refers back to the exchange.
+    fn drop_answer(&self) {
+        let mut reply = self.reply.borrow_mut();
+        if matches!(*reply, Reply::Given(_)) {
+            let answer = std::mem::replace(&mut *reply, Reply::Taken);
+            // Its body asks for the exchange once more.
+            drop(reply);
+            drop(answer);
         }
     }
 
@@ -180,10 +207,14 @@ impl Exchange {
                 None => Ok(None),
             };
             exchange.reads_body.set(false);
-            if piece.is_err() {
+            let error = piece.as_ref().err().copied();
+            if let Some(BodyError::Lost) = error {
                 exchange.abort_signal();
             }
             exchange.server().engine.push(Event::Body(exchange.key, piece));
+            if let Some(BodyError::TooLarge) = error {
+                exchange.refuse_body();
+            }
         });
     }
 
@@ -193,13 +224,26 @@ impl Exchange {
                 Some(Ok(frame)) => {
                     // Trailers carry nothing for a Request.
                     if let Ok(data) = frame.into_data() {
+                        let size = self.body_size.get() + data.len() as u64;
+                        if size > self.server().http.max_request_body_size {
+                            return Err(BodyError::TooLarge);
+                        }
+                        self.body_size.set(size);
                         *self.body.borrow_mut() = Some(body);
                         return Ok(Some(data));
                     }
                 }
-                Some(Err(_)) => return Err(BodyError),
+                Some(Err(_)) => return Err(BodyError::Lost),
                 None => return Ok(None),
             }
+        }
+    }
+
+    /// The body is larger than it may be, and says so only now, because it is chunked. The client hears of it unless it has an answer.
+    fn refuse_body(&self) {
+        if self.awaits_answer() {
+            self.dismiss(false);
+            self.connection.refuse(Refusal::PayloadTooLarge);
         }
     }
 
@@ -210,10 +254,5 @@ impl Exchange {
                 while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {}
             });
         }
-    }
-
-    /// Takes the body out, for the end of HTTP.
-    pub(crate) fn take_body(&self) -> Option<Incoming> {
-        self.body.take()
     }
 }

@@ -17,8 +17,8 @@ function bodyStream(exchange) {
       type: 'bytes',
       async pull(controller) {
         const piece = await exchange.readBody();
-        if (piece === undefined) {
-          controller.error(connectionClosed());
+        if (piece === undefined || piece === false) {
+          controller.error(failure(piece));
         } else if (piece === null) {
           controller.close();
           controller.byobRequest?.respond(0);
@@ -42,7 +42,7 @@ async function wholeBody(exchange) {
   let size = 0;
   for (;;) {
     const piece = await exchange.readBody();
-    if (piece === undefined) throw connectionClosed();
+    if (piece === undefined || piece === false) throw failure(piece);
     if (piece === null) break;
     pieces.push(piece);
     size += piece.byteLength;
@@ -55,6 +55,11 @@ async function wholeBody(exchange) {
     offset += piece.byteLength;
   }
   return whole;
+}
+
+/** @param {undefined | false} piece */
+function failure(piece) {
+  return piece === false ? new Error('Request body exceeded maxRequestBodySize') : connectionClosed();
 }
 
 const decoder = new TextDecoder();

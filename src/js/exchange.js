@@ -11,7 +11,11 @@ const { Socket } = require('./socket.js');
 /** Exchanges that wait for an event, by their native number. */
 const waiting = /** @type {Map<number, Exchange>} */ (new Map());
 
-/** A piece of a request's body: bytes, null at its end, undefined when the client has left. @typedef {ArrayBuffer | null | undefined} BodyPiece */
+/**
+ * What comes of reading a body: bytes, null at its end, undefined when the client has left, false when there are more bytes than
+ * `maxRequestBodySize`.
+ * @typedef {ArrayBuffer | null | undefined | false} BodyPiece
+ */
 
 class Exchange {
   /** Whether the request has a body that its handler may read. */
@@ -34,6 +38,8 @@ class Exchange {
   isAnswered = false;
   /** The client has left, or been cut off, before it had its answer. */
   isAborted = false;
+  /** The client left in the middle of the body. */
+  isBroken = false;
   /** The native side has been asked to tell how it ends. */
   isWatched = false;
 
@@ -71,6 +77,17 @@ class Exchange {
     if (engine().watch(this.key)) return;
     this.end();
     this.isAborted = !this.isAnswered;
+  }
+
+  /**
+   * Whether nobody waits for an answer: the client is gone, was refused in the middle of its body, broke it off, or left and so brought
+   * about the handler's `error`. A client that has only closed its half behind a whole request still waits.
+   * @param {any} [error]
+   */
+  isForsaken(error) {
+    const isLeft = this.isBroken || (this.isAborted && error?.name === 'AbortError');
+    if (isLeft) engine().failBody(this.key);
+    return isLeft || !engine().watch(this.key);
   }
 
   /** The signal of its request. */
@@ -113,6 +130,9 @@ class Exchange {
     const take = this.onBody;
     this.onBody = undefined;
     if (!this.isWatched) waiting.delete(this.key);
+    if (piece === undefined && take !== undefined) this.isBroken = true;
+    // It has 413 for an answer, unless there is one already.
+    if (piece === false) this.isAnswered = true;
     if (piece === undefined && !this.isAborted) this.abort();
     take?.(piece);
   }

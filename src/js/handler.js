@@ -61,7 +61,7 @@ function finish(state, exchange, value, isError) {
     else handleError(state, exchange, problem);
   } else if (isError) {
     handleError(state, exchange, value);
-  } else {
+  } else if (!exchange.isForsaken()) {
     console.error(`error: Expected a Response object, but received '${describe(value)}'`);
     if (state.development) sendText(exchange, 200, 'text/plain', WELCOME);
     else sendText(exchange, 204, null, null);
@@ -76,12 +76,13 @@ function describe(value) {
 }
 
 /**
- * The handler has thrown `error`: the `error` handler answers.
+ * The handler has thrown `error`: the `error` handler answers, if there is somebody to answer to.
  * @param {ServerState} state
  * @param {Exchange} exchange
  * @param {unknown} error
  */
 function handleError(state, exchange, error) {
+  if (exchange.isForsaken(error)) return;
   if (state.error === undefined) {
     sendErrorPage(state, exchange, error);
     return;

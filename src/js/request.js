@@ -159,7 +159,7 @@ class LazyRequest {
     if (request.#host === undefined) {
       // What was read past the host must not be read again.
       const body = request.#isUsed ? SPENT : exchange.hasBody ? bodyStream(exchange) : undefined;
-      const host = new HostRequest(...hostArguments(exchange, body, request.#headers, exchange.signal));
+      const host = new HostRequest(...hostArguments(exchange, body, request.#headers));
       if (request.#isUsed) host.arrayBuffer();
       request.#host = host;
       request.#headers ??= host.headers;
@@ -211,10 +211,6 @@ class HostedRequest extends HostRequest {
     return this.#url;
   }
 
-  get signal() {
-    return this.#exchange.signal;
-  }
-
   static {
     const isOurs = (/** @type {any} */ value) => typeof value === 'object' && value !== null && #exchange in value;
     const exchangeOfLazy = exchangeOf;
@@ -233,19 +229,18 @@ function urlOfExchange(exchange) {
  * @param {Exchange} exchange
  * @param {BodyInit | undefined} body
  * @param {Headers} [headers] in place of the exchange's
- * @param {AbortSignal} [signal]
  * @returns {[string, any]}
  */
-function hostArguments(exchange, body, headers, signal) {
+function hostArguments(exchange, body, headers) {
   const url = urlOfExchange(exchange);
   return [
-    URL.canParse(url) ? url : PLACEHOLDER + (URL.canParse(url, PLACEHOLDER) ? url : ''),
+    URL.canParse(url) ? url : PLACEHOLDER + (url.startsWith('/') ? url : ''),
     {
       method: isAccepted(exchange.method) ? exchange.method : 'POST',
       headers: headers ?? splitFields(exchange.fields),
       credentials: 'include',
       referrer: '',
-      ...(signal !== undefined && { signal }),
+      signal: exchange.signal,
       ...(body !== undefined && { body, duplex: 'half' }),
     },
   ];

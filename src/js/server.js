@@ -9,7 +9,7 @@ const { coded, invalidArgument, invalidThis, missingArguments, toText } = requir
 const { Exchange } = require('./exchange.js');
 const { field } = require('./fields.js');
 const { receive } = require('./handler.js');
-const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseListen, parseWebSocket } = require('./options.js');
+const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseHttp, parseListen, parseWebSocket } = require('./options.js');
 const { exchangeOf } = require('./request.js');
 const { Socket, createSocket } = require('./socket.js');
 
@@ -94,6 +94,7 @@ class ServerState {
 function serve(options) {
   checkObject(options);
   checkSupported(options);
+  const http = parseHttp(options);
   const { fetch, error } = parseHandlers(options);
   if (fetch === undefined) throw invalidArgument(NEEDS_FETCH);
   const websocket = parseWebSocket(options.websocket);
@@ -101,7 +102,7 @@ function serve(options) {
   const state = new ServerState(options);
   state.fetch = inContext(fetch);
   state.error = inContext(error);
-  bind(state, listen);
+  bind(state, http, listen);
   servers.set(state.key, state);
   if (websocket !== undefined) state.configure(websocket);
   state.server = state.development ? new DebugHTTPServer(state) : new HTTPServer(state);
@@ -119,13 +120,15 @@ const NEEDS_FETCH = `Bun.serve() needs either:
 
 /**
  * @param {ServerState} state
+ * @param {ReturnType<typeof parseHttp>} http
  * @param {ReturnType<typeof parseListen>} listen
  */
-function bind(state, listen) {
+function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen) {
   const native = engine();
+  const limits = [idleTimeout, isDefault && state.development, maxRequestBodySize];
   if ('unix' in listen) {
     try {
-      [state.key] = native.listenUnix(listen.unix);
+      [state.key] = native.listenUnix(...limits, listen.unix);
     } catch (error) {
       throw unixError(error, listen.unix);
     }
@@ -135,7 +138,7 @@ function bind(state, listen) {
   }
   const { hostname, port, reusePort, ipv6Only } = listen;
   try {
-    const [key, address, boundPort, isIPv6] = native.listen(hostname, port, reusePort, ipv6Only);
+    const [key, address, boundPort, isIPv6] = native.listen(...limits, hostname, port, reusePort, ipv6Only);
     state.key = key;
     state.hostname = hostname ?? 'localhost';
     state.port = boundPort;
@@ -260,6 +263,10 @@ const serverClass = (className) =>
       return state.url;
     }
 
+    closeIdleConnections() {
+      return engine().closeIdleConnections(stateOf(this, className).key);
+    }
+
     /** Calls the fetch handler without a connection. */
     fetch(/** @type {any} */ input) {
       const state = stateOf(this, className);
@@ -301,6 +308,8 @@ const serverClass = (className) =>
       if (arguments.length === 0) throw missingArguments('reload', 1, 0);
       if (typeof options !== 'object' || options === null) throw invalidArgument('Bun.serve expects an object');
       checkSupported(options);
+      // Checked and ignored, as in Bun: connections keep the limits that the server began with.
+      parseHttp(options);
       const { fetch, error } = parseHandlers(options);
       const websocket = parseWebSocket(options.websocket);
       if (fetch !== undefined) state.fetch = inContext(fetch);
@@ -331,6 +340,15 @@ const serverClass = (className) =>
         throw invalidArgument('subscriberCount requires a topic name as a string');
       }
       return engine().subscriberCount(state.key, toText(topic));
+    }
+
+    timeout(/** @type {any} */ request, /** @type {any} */ seconds) {
+      stateOf(this, className);
+      if (arguments.length < 2 || request === undefined || request === null) throw missingArguments('timeout', 2, arguments.length);
+      if (typeof seconds !== 'number') throw new Error('timeout() requires a number');
+      if (!(request instanceof Request)) throw invalidArgument('timeout() requires a Request object');
+      const exchange = exchangeOf(request);
+      if (exchange !== undefined) engine().timeout(exchange.key, seconds);
     }
 
     unref() {
@@ -558,6 +576,11 @@ events.stopped = (/** @type {number} */ key) => {
   const state = servers.get(key);
   servers.delete(key);
   state?.hasStopped();
+};
+
+/** A handler took longer than the timeout that nobody chose. Comes once, in development. */
+events.timedOut = () => {
+  console.error('warn: Bun.serve() timed out a request after 10 seconds. Pass `idleTimeout` to configure.');
 };
 
 module.exports = { ServerState, serve };

@@ -4,13 +4,15 @@
 'use strict';
 
 /**
- * The URL of a request: absolute when its Host can be one, otherwise the path alone.
+ * The URL of a request: absolute when its Host can be one, otherwise the path alone. The target of CONNECT, which has no path, stays as
+ * it came.
  * @param {string} scheme
  * @param {string | undefined} host the Host field
  * @param {string} target
  */
 function urlOf(scheme, host, target) {
   const path = target.startsWith('/') ? target : pathOf(target);
+  if (path === undefined) return target;
   if (!host) return path;
   const url = `${scheme}://${host}${path}`;
   if (PLAIN_HOST.test(host) && PLAIN_TARGET.test(path)) return url;
@@ -20,13 +22,13 @@ function urlOf(scheme, host, target) {
 }
 
 /**
- * The path and query of an absolute-form target; other forms have none.
+ * The path, query and fragment of an absolute-form target, or of the asterisk; other forms have none.
  * @param {string} target
  */
 function pathOf(target) {
-  const match = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*(.*)$/i.exec(target);
-  if (match === null) return '/';
-  return match[1].startsWith('/') ? match[1] : `/${match[1]}`;
+  if (target === '*') return '/';
+  const path = /^https?:\/\/[^/?#]*(.*)$/i.exec(target)?.[1];
+  return path === undefined || path.startsWith('/') ? path : `/${path}`;
 }
 
 /** What a Host is made of (RFC 9110 §7.2): no credentials, no path. */

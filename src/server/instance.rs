@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::config::WebSocketConfig;
+use super::config::{HttpConfig, WebSocketConfig};
 use super::connection::Sent;
 use super::engine::Engine;
 use super::event::Event;
@@ -19,6 +19,7 @@ pub(crate) struct Server {
     pub(crate) key: Key,
     pub(crate) engine: Rc<Engine>,
     pub(crate) topics: Topics,
+    pub(crate) http: HttpConfig,
     websocket: RefCell<Option<Rc<WebSocketConfig>>>,
     listener: RefCell<Option<Listener>>,
     /// HTTP connections, upgraded ones no longer among them.
@@ -42,11 +43,12 @@ pub(crate) struct Published {
 }
 
 impl Server {
-    pub(crate) fn new(key: Key, engine: Rc<Engine>, listener: Listener) -> Self {
+    pub(crate) fn new(key: Key, engine: Rc<Engine>, listener: Listener, http: HttpConfig) -> Self {
         Self {
             key,
             engine,
             topics: Topics::default(),
+            http,
             websocket: RefCell::new(None),
             listener: RefCell::new(Some(listener)),
             connections: RefCell::new(Slots::new()),
@@ -127,6 +129,18 @@ impl Server {
             connection.stop(cut);
         }
         self.check_stopped();
+    }
+
+    /// The environment is going away: lets go of what refers back to the server.
+    pub(crate) fn abandon(&self) {
+        for connection in self.connections.replace(Slots::new()).iter() {
+            connection.abandon();
+        }
+    }
+
+    /// Ends the connections that wait for another request. Returns how many.
+    pub(crate) fn close_idle_connections(&self) -> usize {
+        self.connections.borrow().iter().filter(|connection| connection.close_if_idle()).count()
     }
 
     /// Announces the end of a stopped server once nothing is connected any more.
