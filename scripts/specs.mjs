@@ -38,6 +38,7 @@ const table = {
   'close-cause': { on: own },
   dropped: { on: own },
   'http-idle': { alone: true }, // real time, to 100 ms
+  'http-memory': { on: own, alone: true, limit: 600 }, // gigabytes, and looks at memory
   'idle-timeout': { alone: true }, // real time, to 100 ms
   loader: { on: ['node'] },
   memory: { on: ['node'], alone: true, limit: 600 },
