@@ -9,6 +9,7 @@ use http_body::Body;
 
 use super::Binding;
 use super::call::{Arguments, Function};
+use super::tls;
 use super::value::{Failure, Result, Value};
 use crate::http::body::{ResponseBody, ResponseStream};
 use crate::http::exchange::Exchange;
@@ -26,6 +27,7 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("wake", wake),
     ("listen", listen),
     ("listenUnix", listen_unix),
+    ("setTls", set_tls),
     ("configure", configure),
     ("stop", stop),
     ("setReferenced", set_referenced),
@@ -75,19 +77,19 @@ fn wake(binding: &Rc<Binding>, _: Arguments) -> Result<Value> {
     binding.js.undefined()
 }
 
-/// `listen(hostname | null, port, reusePort, ipv6Only)`: `[server, address, port, isIPv6]`.
+/// `listen(hostname | null, port, reusePort, ipv6Only, tls | null)`: `[server, address, port, isIPv6]`. See `tls::keyring`.
 fn listen(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let hostname = if arguments.is_nullish(0)? { None } else { Some(arguments.text(0)?) };
     let port = arguments.number(1)? as u16;
     let listen =
         Listen::Tcp { hostname, port, reuse_port: arguments.boolean(2)?, ipv6_only: arguments.boolean(3)? };
-    start(binding, &listen)
+    start(binding, &listen, arguments.value(4))
 }
 
-/// `listenUnix(path)`: `[server]`.
+/// `listenUnix(path, tls | null)`: `[server]`.
 #[cfg(unix)]
 fn listen_unix(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    start(binding, &Listen::Unix(arguments.text(0)?.into_bytes()))
+    start(binding, &Listen::Unix(arguments.text(0)?.into_bytes()), arguments.value(1))
 }
 
 #[cfg(not(unix))]
@@ -95,12 +97,13 @@ fn listen_unix(_: &Rc<Binding>, _: Arguments) -> Result<Value> {
     Err(Failure::Error { code: "ENOTSUP", message: "unix sockets are not supported on this platform".into() })
 }
 
-fn start(binding: &Rc<Binding>, listen: &Listen) -> Result<Value> {
+fn start(binding: &Rc<Binding>, listen: &Listen, tls: Value) -> Result<Value> {
     let (js, engine) = (binding.js, &binding.engine);
+    let keyring = tls::keyring(js, tls)?;
     let (listener, address) = Listener::bind(engine, listen).map_err(|error| listen_error(&error))?;
     let mut made = None;
     let key = engine.servers.borrow_mut().insert_with(|key| {
-        let server = Rc::new(Server::new(key, Rc::clone(engine), listener));
+        let server = Rc::new(Server::new(key, Rc::clone(engine), listener, keyring));
         made = Some(Rc::clone(&server));
         server
     });
@@ -138,6 +141,15 @@ fn listen_error(error: &std::io::Error) -> Failure {
         _ => "ELISTEN",
     };
     Failure::Error { code, message: error.to_string() }
+}
+
+/// `setTls(server, tls)`: for the connections that are yet to come.
+fn set_tls(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let keyring = tls::keyring(binding.js, arguments.value(1))?;
+    if let (Some(server), Some(keyring)) = (server(binding, arguments)?, keyring) {
+        server.set_keyring(keyring);
+    }
+    binding.js.undefined()
 }
 
 /// `configure(server, maxPayloadLength, backpressureLimit, closeOnBackpressureLimit, publishToSelf, idleTimeout, sendPings)`.

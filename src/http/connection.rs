@@ -59,6 +59,8 @@ pub(crate) enum Fate {
 }
 
 const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
+/// How long a client may take for its TLS handshake, in milliseconds.
+const HANDSHAKE: u64 = 10_000;
 /// How long a finished connection waits for the peer's FIN, in milliseconds.
 const LINGER: u64 = 2_000;
 
@@ -90,6 +92,12 @@ pub(crate) fn start(server: &Rc<Server>, transport: Transport) {
 }
 
 async fn serve(connection: Rc<Connection>) {
+    if !connection.shake_hands().await {
+        connection.leave();
+        connection.transport.finish();
+        connection.linger().await;
+        return;
+    }
     let mut http = http1::Builder::new()
         .half_close(true)
         .max_buf_size(64 * 1024)
@@ -162,6 +170,25 @@ async fn serve(connection: Rc<Connection>) {
 }
 
 impl Connection {
+    /// Completes the TLS handshake, if there is one. False when it failed, took too long, or the connection was cut meanwhile.
+    async fn shake_hands(&self) -> bool {
+        let engine = &self.server.engine;
+        let mut deadline = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = self.transport.poll_handshake(cx) {
+                return Poll::Ready(result.is_ok());
+            }
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+            let deadline = *deadline.get_or_insert_with(|| {
+                engine.wake_after(HANDSHAKE, cx.waker().clone());
+                engine.now() + HANDSHAKE
+            });
+            let is_over = engine.now() >= deadline || matches!(*self.fate.borrow(), Fate::Cut);
+            if is_over { Poll::Ready(false) } else { Poll::Pending }
+        })
+        .await
+    }
+
     /// Whether no request is being received or answered.
     fn is_idle(&self) -> bool {
         self.exchange.borrow().is_none() && !self.is_unflushed.get() && !self.has_partial_head.get()

@@ -7,10 +7,12 @@ use super::config::WebSocketConfig;
 use super::connection::Sent;
 use super::engine::Engine;
 use super::event::Event;
+use super::keyring::Keyring;
 use super::listener::Listener;
 use super::outbox::SharedFrame;
 use super::slots::{Key, Slots};
 use super::topics::Topics;
+use super::transport::Transport;
 use crate::http::connection::Connection;
 use crate::websocket::frame::{Opcode, write_frame};
 
@@ -21,6 +23,8 @@ pub(crate) struct Server {
     pub(crate) topics: Topics,
     websocket: RefCell<Option<Rc<WebSocketConfig>>>,
     listener: RefCell<Option<Listener>>,
+    /// Of a server of https. Connections keep the one they began with.
+    keyring: RefCell<Option<Rc<Keyring>>>,
     /// HTTP connections, upgraded ones no longer among them.
     pub(crate) connections: RefCell<Slots<Rc<Connection>>>,
     pub(crate) connection_count: Cell<usize>,
@@ -41,13 +45,14 @@ pub(crate) struct Published {
 }
 
 impl Server {
-    pub(crate) fn new(key: Key, engine: Rc<Engine>, listener: Listener) -> Self {
+    pub(crate) fn new(key: Key, engine: Rc<Engine>, listener: Listener, keyring: Option<Keyring>) -> Self {
         Self {
             key,
             engine,
             topics: Topics::default(),
             websocket: RefCell::new(None),
             listener: RefCell::new(Some(listener)),
+            keyring: RefCell::new(keyring.map(Rc::new)),
             connections: RefCell::new(Slots::new()),
             connection_count: Cell::new(0),
             websocket_count: Cell::new(0),
@@ -61,6 +66,19 @@ impl Server {
     pub(crate) fn accept(self: &Rc<Self>) {
         if let Some(listener) = &*self.listener.borrow() {
             listener.start(self);
+        }
+    }
+
+    /// Replaces keys and certificates, for connections that are yet to come.
+    pub(crate) fn set_keyring(&self, keyring: Keyring) {
+        *self.keyring.borrow_mut() = Some(Rc::new(keyring));
+    }
+
+    /// A new connection as this server speaks on it.
+    pub(super) fn secure(&self, transport: Transport) -> Transport {
+        match &*self.keyring.borrow() {
+            None => transport,
+            Some(keyring) => transport.secured(keyring.session()),
         }
     }
 
