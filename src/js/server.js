@@ -12,6 +12,7 @@ const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseListe
 const { Exchange, IncomingRequest, exchangeOf, splitFields, watchedOf } = require('./request.js');
 const { isResponse, sendResponse, sendText, unsendable } = require('./response.js');
 const { Socket, createSocket } = require('./socket.js');
+const { parseTls, replaceTls, tlsError } = require('./tls.js');
 
 const kState = Symbol('server');
 
@@ -95,13 +96,16 @@ function serve(options) {
   if (fetch === undefined) throw invalidArgument(NEEDS_FETCH);
   const websocket = parseWebSocket(options.websocket);
   const listen = parseListen(options);
+  const tls = parseTls(options);
   const state = new ServerState(options);
+  if (tls !== null) state.scheme = 'https';
   state.fetch = inContext(fetch);
   state.error = inContext(error);
-  bind(state, listen);
+  bind(state, listen, tls);
   servers.set(state.key, state);
   if (websocket !== undefined) state.configure(websocket);
-  state.server = state.development ? new DebugHTTPServer(state) : new HTTPServer(state);
+  const classes = tls === null ? [HTTPServer, DebugHTTPServer] : [HTTPSServer, DebugHTTPSServer];
+  state.server = new classes[Number(state.development)](state);
   return state.server;
 }
 
@@ -117,14 +121,15 @@ const NEEDS_FETCH = `Bun.serve() needs either:
 /**
  * @param {ServerState} state
  * @param {ReturnType<typeof parseListen>} listen
+ * @param {ReturnType<typeof parseTls>} tls
  */
-function bind(state, listen) {
+function bind(state, listen, tls) {
   const native = engine();
   if ('unix' in listen) {
     try {
-      [state.key] = native.listenUnix(listen.unix);
+      [state.key] = native.listenUnix(listen.unix, tls);
     } catch (error) {
-      throw unixError(error, listen.unix);
+      throw tlsError(error) ?? unixError(error, listen.unix);
     }
     state.unix = state.address = listen.unix;
     unlinkAtExit();
@@ -132,7 +137,7 @@ function bind(state, listen) {
   }
   const { hostname, port, reusePort, ipv6Only } = listen;
   try {
-    const [key, address, boundPort, isIPv6] = native.listen(hostname, port, reusePort, ipv6Only);
+    const [key, address, boundPort, isIPv6] = native.listen(hostname, port, reusePort, ipv6Only, tls);
     state.key = key;
     state.hostname = hostname ?? 'localhost';
     state.port = boundPort;
@@ -142,7 +147,7 @@ function bind(state, listen) {
       port: boundPort,
     };
   } catch (error) {
-    throw listenError(error, hostname, port);
+    throw tlsError(error) ?? listenError(error, hostname, port);
   }
 }
 
@@ -299,6 +304,7 @@ const serverClass = (className) =>
       checkSupported(options);
       const { fetch, error } = parseHandlers(options);
       const websocket = parseWebSocket(options.websocket);
+      replaceTls(state, parseTls(options));
       if (fetch !== undefined) state.fetch = inContext(fetch);
       if (error !== undefined) state.error = inContext(error);
       if (websocket !== undefined) state.configure(websocket);
@@ -370,6 +376,8 @@ const serverClass = (className) =>
 
 const HTTPServer = enumerable(serverClass('HTTPServer'));
 const DebugHTTPServer = enumerable(serverClass('DebugHTTPServer'));
+const HTTPSServer = enumerable(serverClass('HTTPSServer'));
+const DebugHTTPSServer = enumerable(serverClass('DebugHTTPSServer'));
 
 /**
  * Makes the members of a class enumerable, as Bun's are.
