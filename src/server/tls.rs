@@ -37,7 +37,6 @@ enum State {
     /// Nothing is known of the peer. The acceptor reads its ClientHello where that decides who we are.
     Greeting(Rc<Keyring>, Option<Box<Acceptor>>),
     Running(Box<UnbufferedServerConnection>),
-    /// Nothing the peer says means anything any more.
     Failed,
 }
 
@@ -89,8 +88,9 @@ impl Session {
         }
     }
 
-    pub(super) fn has_failed(&self) -> bool {
-        matches!(self.state, State::Failed)
+    /// Whether nothing the peer says means anything any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_finished || matches!(self.state, State::Failed)
     }
 
     /// Whether the peer has ended its side. What it said before may still wait to be taken.
@@ -157,6 +157,9 @@ impl Session {
 
     /// Processes `bytes`, of which the first `known` were here before. Returns how many are done with.
     fn receive(&mut self, bytes: &mut [u8], known: usize, out: &mut ReadBuf<'_>) -> Result<usize, Error> {
+        if self.is_over() {
+            return Ok(bytes.len());
+        }
         if let State::Greeting(keyring, acceptor) = &mut self.state {
             // Plain HTTP, mostly: it is not answered in a language it does not speak.
             if bytes[0] != HANDSHAKE {
@@ -171,7 +174,7 @@ impl Session {
             };
             self.state = State::Running(Box::new(UnbufferedServerConnection::new(config)?));
         }
-        let State::Running(tls) = &mut self.state else { return Ok(bytes.len()) };
+        let State::Running(tls) = &mut self.state else { unreachable!("greeted above, and not over") };
         let mut used = 0;
         loop {
             let UnbufferedStatus { mut discard, state } = tls.process_tls_records(&mut bytes[used..]);
@@ -646,7 +649,7 @@ mod tests {
         pair.client.write_tls(&mut io::sink()).unwrap();
         pair.up.extend(b"GET / HTTP/1.1\r\n\r\n");
         assert_eq!(pair.receive().unwrap_err().kind(), io::ErrorKind::InvalidData);
-        assert!(pair.session.has_failed() && !pair.session.has_ciphertext());
+        assert!(pair.session.is_over() && !pair.session.has_ciphertext());
     }
 
     #[test]
@@ -657,11 +660,63 @@ mod tests {
             pair.client.write_tls(&mut pair.up).unwrap();
             *pair.up.back_mut().unwrap() ^= 1;
             assert_eq!(pair.receive().unwrap_err().kind(), io::ErrorKind::InvalidData);
-            assert!(pair.session.has_failed());
+            assert!(pair.session.is_over());
             pair.flush().unwrap();
             pair.client.read_tls(&mut &pair.down[..]).unwrap();
             let error = pair.client.process_new_packets().unwrap_err();
             assert_eq!(error, Error::AlertReceived(rustls::AlertDescription::BadRecordMac));
+        }
+    }
+
+    #[test]
+    fn a_peer_that_damages_repeats_or_leaves_out_what_it_says_does_no_harm() {
+        let keyring = Rc::new(Keyring::new(&[entry(None), entry(Some("mantou.test"))]).unwrap());
+        for seed in 1..400_u64 {
+            let mut state = seed;
+            let mut random = |below: usize| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state as usize % below.max(1)
+            };
+            let version = if random(2) == 0 { &TLS12 } else { &TLS13 };
+            let mut pair = Pair { piece: 1 + random(300), ..Pair::with(version, &keyring) };
+            let harmless_steps = random(8);
+            for step in 0..20 {
+                while pair.client.wants_write() {
+                    pair.client.write_tls(&mut pair.up).unwrap();
+                }
+                if step >= harmless_steps && !pair.up.is_empty() {
+                    let at = random(pair.up.len());
+                    match random(4) {
+                        0 => pair.up[at] ^= 1 << random(8),
+                        1 => drop(pair.up.remove(at)),
+                        2 => pair.up.truncate(at),
+                        _ => pair.up = pair.up.iter().chain(pair.up.iter().skip(at)).copied().collect(),
+                    }
+                }
+                match pair.receive() {
+                    Ok(_) => {}
+                    Err(_) => break,
+                }
+                // Before the handshake, or with nothing more to say, that is refused.
+                let _ = pair.send(b"something to say");
+                let _ = pair.flush();
+                let mut down = &pair.down[..];
+                while !down.is_empty() && pair.client.read_tls(&mut down).is_ok() {
+                    if pair.client.process_new_packets().is_err() {
+                        break;
+                    }
+                }
+                pair.down.clear();
+                let _ = io::Write::write(&mut pair.client.writer(), &vec![7; random(3000)]);
+                if random(10) == 0 {
+                    pair.session.finish();
+                }
+            }
+            pair.session.finish();
+            pair.flush().unwrap();
+            assert!(pair.session.partial.len() < INCOMING);
         }
     }
 

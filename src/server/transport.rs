@@ -85,11 +85,11 @@ impl Transport {
         tls: &mut Session,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if tls.has_failed() {
-            return self.poll_discard(cx, buffer);
-        }
         // What TLS itself has to say does not wait for somebody to send, but reading does not wait for it.
         let _ = self.poll_flush(cx, tls)?;
+        if tls.is_over() {
+            return self.poll_discard(cx, buffer);
+        }
         let before = buffer.filled().len();
         loop {
             tls.take_plaintext(buffer);
