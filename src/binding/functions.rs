@@ -9,6 +9,7 @@ use http_body::Body;
 
 use super::Binding;
 use super::call::{Arguments, Function};
+use super::tls;
 use super::value::{Failure, Result, Value};
 use crate::http::body::{ResponseBody, ResponseStream};
 use crate::http::exchange::Exchange;
@@ -27,6 +28,7 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("wake", wake),
     ("listen", listen),
     ("listenUnix", listen_unix),
+    ("setTls", set_tls),
     ("configure", configure),
     ("stop", stop),
     ("setReferenced", set_referenced),
@@ -81,20 +83,20 @@ fn wake(binding: &Rc<Binding>, _: Arguments) -> Result<Value> {
     binding.js.undefined()
 }
 
-/// `listen(idleTimeout, warnsOfTimeout, maxRequestBodySize, hostname | null, port, reusePort, ipv6Only)`:
-/// `[server, address, port, isIPv6]`.
+/// `listen(idleTimeout, warnsOfTimeout, maxRequestBodySize, hostname | null, port, reusePort, ipv6Only, tls | null)`:
+/// `[server, address, port, isIPv6]`. See `tls::keyring`.
 fn listen(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let hostname = if arguments.is_nullish(3)? { None } else { Some(arguments.text(3)?) };
     let port = arguments.number(4)? as u16;
     let listen =
         Listen::Tcp { hostname, port, reuse_port: arguments.boolean(5)?, ipv6_only: arguments.boolean(6)? };
-    start(binding, arguments, &listen)
+    start(binding, arguments, &listen, arguments.value(7))
 }
 
-/// `listenUnix(idleTimeout, warnsOfTimeout, maxRequestBodySize, path)`: `[server]`.
+/// `listenUnix(idleTimeout, warnsOfTimeout, maxRequestBodySize, path, tls | null)`: `[server]`.
 #[cfg(unix)]
 fn listen_unix(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    start(binding, arguments, &Listen::Unix(arguments.text(3)?.into_bytes()))
+    start(binding, arguments, &Listen::Unix(arguments.text(3)?.into_bytes()), arguments.value(4))
 }
 
 #[cfg(not(unix))]
@@ -102,17 +104,18 @@ fn listen_unix(_: &Rc<Binding>, _: Arguments) -> Result<Value> {
     Err(Failure::Error { code: "ENOTSUP", message: "unix sockets are not supported on this platform".into() })
 }
 
-fn start(binding: &Rc<Binding>, arguments: Arguments, listen: &Listen) -> Result<Value> {
+fn start(binding: &Rc<Binding>, arguments: Arguments, listen: &Listen, tls: Value) -> Result<Value> {
     let (js, engine) = (binding.js, &binding.engine);
     let http = HttpConfig {
         idle_timeout: arguments.number(0)?,
         warns_of_timeout: arguments.boolean(1)?,
         max_request_body_size: arguments.number(2)? as u64,
     };
+    let keyring = tls::keyring(js, tls)?;
     let (listener, address) = Listener::bind(engine, listen).map_err(|error| listen_error(&error))?;
     let mut made = None;
     let key = engine.servers.borrow_mut().insert_with(|key| {
-        let server = Rc::new(Server::new(key, Rc::clone(engine), listener, http));
+        let server = Rc::new(Server::new(key, Rc::clone(engine), listener, http, keyring));
         made = Some(Rc::clone(&server));
         server
     });
@@ -150,6 +153,15 @@ fn listen_error(error: &std::io::Error) -> Failure {
         _ => "ELISTEN",
     };
     Failure::Error { code, message: error.to_string() }
+}
+
+/// `setTls(server, tls)`: for the connections that are yet to come.
+fn set_tls(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let keyring = tls::keyring(binding.js, arguments.value(1))?;
+    if let (Some(server), Some(keyring)) = (server(binding, arguments)?, keyring) {
+        server.set_keyring(keyring);
+    }
+    binding.js.undefined()
 }
 
 /// `configure(server, maxPayloadLength, backpressureLimit, closeOnBackpressureLimit, publishToSelf, idleTimeout, sendPings, serial,

@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -72,6 +71,8 @@ pub(crate) enum Fate {
 }
 
 const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
+/// How long a client may take for its TLS handshake, in milliseconds.
+const HANDSHAKE: u64 = 10_000;
 /// How long a finished connection waits for the peer's FIN, in milliseconds.
 const LINGER: u64 = 2_000;
 /// How many connections and closed sockets wait at once; beyond that they are dropped at once.
@@ -114,6 +115,11 @@ pub(crate) fn start(server: &Rc<Server>, transport: Transport) {
 }
 
 async fn serve(connection: Rc<Connection>) {
+    if !connection.shake_hands().await {
+        connection.leave();
+        connection.part(b"").await;
+        return;
+    }
     let mut http = http1::Builder::new()
         .half_close(true)
         .max_buf_size(64 * 1024)
@@ -150,15 +156,15 @@ async fn serve(connection: Rc<Connection>) {
             drop(http);
             let mut framing = connection.framing.borrow_mut();
             let content = framing.content_left().unwrap_or(0);
-            let early = Bytes::from(framing.take_rest());
+            let mut early = framing.take_rest();
+            early.shrink_to_fit();
             drop(framing);
             // A new, small task: an idle WebSocket does not carry hyper's state.
             let engine = Rc::clone(&connection.server.engine);
             // JavaScript lets go of the exchange when its handler returns.
             connection.exchange.take();
             connection.leave();
-            // A copy: hyper's buffer is far bigger than what is in it.
-            engine.spawn(Life::new(socket, early.to_vec(), usize::try_from(content).unwrap_or(usize::MAX)));
+            engine.spawn(Life::new(socket, early, usize::try_from(content).unwrap_or(usize::MAX)));
         }
         Fate::Cut => {
             drop(http);
@@ -183,6 +189,25 @@ async fn serve(connection: Rc<Connection>) {
 }
 
 impl Connection {
+    /// Completes the TLS handshake, if there is one. False when it failed, took too long, or the connection was cut meanwhile.
+    async fn shake_hands(&self) -> bool {
+        let engine = &self.server.engine;
+        let mut deadline = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = self.transport.poll_handshake(cx) {
+                return Poll::Ready(result.is_ok());
+            }
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+            let deadline = *deadline.get_or_insert_with(|| {
+                engine.wake_after(HANDSHAKE, cx.waker().clone());
+                engine.now() + HANDSHAKE
+            });
+            let is_over = engine.now() >= deadline || matches!(*self.fate.borrow(), Fate::Cut);
+            if is_over { Poll::Ready(false) } else { Poll::Pending }
+        })
+        .await
+    }
+
     /// Whether nothing is being answered, and all answers have gone out.
     fn is_quiet(&self) -> bool {
         self.exchange.borrow().is_none() && !self.is_unflushed.get()

@@ -12,6 +12,7 @@ const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseHttp,
 const { Exchange, IncomingRequest, exchangeOf, splitFields, watchedOf } = require('./request.js');
 const { isResponse, sendResponse, sendText, unsendable } = require('./response.js');
 const { Socket, createSocket } = require('./socket.js');
+const { parseTls, replaceTls, tlsError } = require('./tls.js');
 
 const kState = Symbol('server');
 
@@ -99,13 +100,16 @@ function serve(options) {
   if (fetch === undefined) throw invalidArgument(NEEDS_FETCH);
   const websocket = parseWebSocket(options.websocket);
   const listen = parseListen(options);
+  const tls = parseTls(options);
   const state = new ServerState(options);
+  if (tls !== null) state.scheme = 'https';
   state.fetch = inContext(fetch);
   state.error = inContext(error);
-  bind(state, http, listen);
+  bind(state, http, listen, tls);
   servers.set(state.key, state);
   if (websocket !== undefined) state.configure(websocket);
-  state.server = state.development ? new DebugHTTPServer(state) : new HTTPServer(state);
+  const classes = tls === null ? [HTTPServer, DebugHTTPServer] : [HTTPSServer, DebugHTTPSServer];
+  state.server = new classes[Number(state.development)](state);
   return state.server;
 }
 
@@ -122,15 +126,16 @@ const NEEDS_FETCH = `Bun.serve() needs either:
  * @param {ServerState} state
  * @param {ReturnType<typeof parseHttp>} http
  * @param {ReturnType<typeof parseListen>} listen
+ * @param {ReturnType<typeof parseTls>} tls
  */
-function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen) {
+function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen, tls) {
   const native = engine();
   const limits = [idleTimeout, isDefault && state.development, maxRequestBodySize];
   if ('unix' in listen) {
     try {
-      [state.key] = native.listenUnix(...limits, listen.unix);
+      [state.key] = native.listenUnix(...limits, listen.unix, tls);
     } catch (error) {
-      throw unixError(error, listen.unix);
+      throw tlsError(error) ?? unixError(error, listen.unix);
     }
     state.unix = state.address = listen.unix;
     unlinkAtExit();
@@ -138,7 +143,7 @@ function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen) {
   }
   const { hostname, port, reusePort, ipv6Only } = listen;
   try {
-    const [key, address, boundPort, isIPv6] = native.listen(...limits, hostname, port, reusePort, ipv6Only);
+    const [key, address, boundPort, isIPv6] = native.listen(...limits, hostname, port, reusePort, ipv6Only, tls);
     state.key = key;
     state.hostname = hostname ?? 'localhost';
     state.port = boundPort;
@@ -148,7 +153,7 @@ function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen) {
       port: boundPort,
     };
   } catch (error) {
-    throw listenError(error, hostname, port);
+    throw tlsError(error) ?? listenError(error, hostname, port);
   }
 }
 
@@ -312,6 +317,7 @@ const serverClass = (className) =>
       parseHttp(options);
       const { fetch, error } = parseHandlers(options);
       const websocket = parseWebSocket(options.websocket);
+      replaceTls(state, parseTls(options));
       if (fetch !== undefined) state.fetch = inContext(fetch);
       if (error !== undefined) state.error = inContext(error);
       if (websocket !== undefined) state.configure(websocket);
@@ -393,6 +399,8 @@ const serverClass = (className) =>
 
 const HTTPServer = enumerable(serverClass('HTTPServer'));
 const DebugHTTPServer = enumerable(serverClass('DebugHTTPServer'));
+const HTTPSServer = enumerable(serverClass('HTTPSServer'));
+const DebugHTTPSServer = enumerable(serverClass('DebugHTTPSServer'));
 
 /**
  * Makes the members of a class enumerable, as Bun's are.

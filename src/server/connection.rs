@@ -243,10 +243,15 @@ impl Socket {
 
     /// The connection is broken or over: nothing can be sent, nothing will come.
     fn lose(self: &Rc<Self>) {
-        self.outbox.borrow_mut().clear();
+        self.give_up_unsent();
         if self.is_open.get() && !self.is_deaf.replace(true) {
             self.engine().push(Event::End { socket: Rc::clone(self), ending: Ending::Lost });
         }
+    }
+
+    fn give_up_unsent(&self) {
+        self.outbox.borrow_mut().clear();
+        self.transport.forget_unsent();
     }
 
     fn rouse(&self) {
@@ -408,7 +413,7 @@ impl Socket {
             self.flush();
         }
         if is_abrupt {
-            self.outbox.borrow_mut().clear();
+            self.give_up_unsent();
         }
         self.finish_if_done();
         if !self.fin_is_sent.get() && self.server.is_referenced() {
