@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -150,15 +149,14 @@ async fn serve(connection: Rc<Connection>) {
             drop(http);
             let mut framing = connection.framing.borrow_mut();
             let content = framing.content_left().unwrap_or(0);
-            let early = Bytes::from(framing.take_rest());
+            let early = framing.take_rest();
             drop(framing);
             // A new, small task: an idle WebSocket does not carry hyper's state.
             let engine = Rc::clone(&connection.server.engine);
             // JavaScript lets go of the exchange when its handler returns.
             connection.exchange.take();
             connection.leave();
-            // A copy: hyper's buffer is far bigger than what is in it.
-            engine.spawn(Life::new(socket, early.to_vec(), usize::try_from(content).unwrap_or(usize::MAX)));
+            engine.spawn(Life::new(socket, early, usize::try_from(content).unwrap_or(usize::MAX)));
         }
         Fate::Cut => {
             drop(http);
@@ -219,7 +217,7 @@ impl Connection {
             Some(exchange) if self.is_flushing(&exchange) => {}
             // Half an answer is out: another one has no place.
             Some(exchange) if exchange.is_answer_taken() => self.decide(Fate::Cut),
-            Some(exchange) => exchange.dismiss(true),
+            Some(exchange) => exchange.finish(true),
             None => {}
         }
         self.rouse();
@@ -347,6 +345,7 @@ impl Connection {
     /// The environment is going away: lets go of what refers back to the connection.
     pub(crate) fn abandon(&self) {
         self.exchange.take();
+        self.flushing.take();
         *self.fate.borrow_mut() = Fate::Cut;
     }
 
