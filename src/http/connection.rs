@@ -20,7 +20,7 @@ use tokio::io::ReadBuf;
 use super::body::ResponseBody;
 use super::exchange::Exchange;
 use super::framing::{Framing, MAX_FIELDS, Refusal};
-use super::idle::{self, Idle};
+use super::idle::{self, Expiry, Idle};
 use crate::server::connection::{Life, Socket};
 use crate::server::event::Event;
 use crate::server::instance::Server;
@@ -244,14 +244,14 @@ impl Connection {
             Some(exchange) if self.is_flushing(&exchange) => {}
             // Half an answer is out: another one has no place.
             Some(exchange) if exchange.is_answer_taken() => self.decide(Fate::Cut),
-            Some(exchange) => exchange.dismiss(true),
+            Some(exchange) => exchange.finish(true),
             None => {}
         }
         self.rouse();
     }
 
     /// A request has come. Its handler has the server's `idleTimeout` to answer, or as long as it likes when there is content to work on
-    /// or a WebSocket to decide upon.
+    /// or a WebSocket to decide upon; that is, while the client is there.
     fn begin_request(&self, request: &Request<Incoming>) {
         self.has_served.set(true);
         let now = self.server.engine.now();
@@ -259,7 +259,7 @@ impl Connection {
         timer.set(now, idle::timeout_of(self.server.http.idle_timeout));
         let is_handshake =
             request.headers().contains_key(header::SEC_WEBSOCKET_KEY) && self.server.websocket().is_some();
-        if is_handshake || !request.body().is_end_stream() {
+        if !self.is_half_closed.get() && (is_handshake || !request.body().is_end_stream()) {
             timer.stop(now);
         }
         drop(timer);
@@ -288,16 +288,37 @@ impl Connection {
             return;
         }
         self.armed.set(u64::MAX);
-        if self.idle.borrow().deadline() > now {
-            self.arm();
-        } else if !matches!(*self.fate.borrow(), Fate::Upgrade(_)) {
-            let engine = &self.server.engine;
-            let warns = self.server.http.warns_of_timeout && self.exchange.borrow().is_some();
-            if warns && !engine.has_warned.replace(true) {
-                engine.push(Event::TimedOut);
-            }
-            self.decide(Fate::Cut);
+        let expiry = self.idle.borrow_mut().expire(now);
+        match expiry {
+            Expiry::None => {}
+            Expiry::Look if self.transport.is_closed_by_peer() => self.half_close(),
+            Expiry::Look => {}
+            Expiry::TimedOut => return self.time_out(),
         }
+        self.arm();
+    }
+
+    fn time_out(&self) {
+        if matches!(*self.fate.borrow(), Fate::Upgrade(_)) {
+            return;
+        }
+        let engine = &self.server.engine;
+        let warns = self.server.http.warns_of_timeout && self.exchange.borrow().is_some();
+        if warns && !engine.has_warned.replace(true) {
+            engine.push(Event::TimedOut);
+        }
+        self.decide(Fate::Cut);
+    }
+
+    /// The peer has sent FIN, maybe because it has gone. An answer is still taken, but its handler has no more time than the timeout.
+    fn half_close(&self) {
+        self.is_half_closed.set(true);
+        let exchange = self.exchange.borrow().clone();
+        if let Some(exchange) = exchange {
+            exchange.abort_signal();
+        }
+        self.idle.borrow_mut().restart(self.server.engine.now());
+        self.arm();
     }
 
     /// The peer has ended its side before the answer.
@@ -351,6 +372,7 @@ impl Connection {
     /// The environment is going away: lets go of what refers back to the connection.
     pub(crate) fn abandon(&self) {
         self.exchange.take();
+        self.flushing.take();
         *self.fate.borrow_mut() = Fate::Cut;
     }
 
@@ -374,10 +396,7 @@ impl Connection {
         match ready!(self.transport.poll_peek(cx)) {
             // The next request waits its turn.
             Ok(true) => {}
-            Ok(false) => {
-                self.is_half_closed.set(true);
-                exchange.abort_signal();
-            }
+            Ok(false) => self.half_close(),
             Err(_) => {
                 *self.fate.borrow_mut() = Fate::Cut;
                 return Poll::Ready(Ok(()));

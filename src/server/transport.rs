@@ -4,8 +4,8 @@
 use std::cell::RefCell;
 use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
 
 use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, Interest, ReadBuf};
@@ -176,6 +176,17 @@ impl Transport {
                 tls.poll_receive(|buffer| read_now(&stream.sock_ref(), buffer), &mut ReadBuf::new(&mut []));
         }
         tls.is_at_end() && !tls.has_plaintext()
+    }
+
+    /// Whether the peer's FIN or RST is known to have come, also behind bytes that have not been read.
+    pub(crate) fn is_closed_by_peer(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let ready = match &*self.stream.borrow() {
+            Stream::Tcp(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
+            #[cfg(unix)]
+            Stream::Unix(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
+        };
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     /// Ends the connection with RST.
