@@ -235,6 +235,7 @@ impl Binding {
                 js.string(target.as_bytes())?,
                 js.latin1(&fields)?,
                 js.boolean(exchange.has_body())?,
+                js.number(exchange.route.map_or(NO_ROUTE, f64::from))?,
             ],
         )
     }
@@ -304,5 +305,7 @@ impl Binding {
     }
 }
 
+/// The number of no handler.
+const NO_ROUTE: f64 = -1.0;
 /// §7.1.5: the status code of a connection that ended without a Close frame of the peer.
 const ABNORMAL: u16 = 1006;

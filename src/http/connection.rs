@@ -17,7 +17,8 @@ use hyper::service::Service;
 use tokio::io::ReadBuf;
 
 use super::body::ResponseBody;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, drain};
+use super::routes::Way;
 use crate::server::connection::{Life, Socket};
 use crate::server::instance::Server;
 use crate::server::slots::Key;
@@ -211,6 +212,17 @@ impl Connection {
         }
     }
 
+    /// Answers a request that JavaScript does not hear of.
+    fn answer_at_once(&self, request: Request<Incoming>, response: Response<ResponseBody>) -> Answer {
+        if !request.body().is_end_stream() {
+            drain(&self.server.engine, request.into_body());
+        }
+        if self.server.is_stopping() {
+            self.rouse();
+        }
+        Answer(Waiting::Given(Box::new(response)))
+    }
+
     /// No longer a connection of its server.
     fn leave(&self) {
         if let Some(exchange) = self.exchange.take() {
@@ -287,13 +299,27 @@ impl Service<Request<Incoming>> for Dispatch {
             // RFC 9112 §3.2: a server MUST respond with 400 to a request without a Host field.
             return Answer::refusal(http::StatusCode::BAD_REQUEST);
         }
-        match Exchange::new(connection, request) {
-            Some(exchange) => {
-                *connection.exchange.borrow_mut() = Some(Rc::clone(&exchange));
-                Answer(Waiting::Announce(exchange))
+        let target = request.uri().to_string();
+        let way = connection.server.way(request.method(), target.as_bytes(), request.headers());
+        let route = match &way {
+            Way::Static(route) => {
+                let response = route.answer(request.method(), request.headers());
+                return connection.answer_at_once(request, response);
             }
-            None => Answer::refusal(http::StatusCode::SERVICE_UNAVAILABLE),
+            Way::Nobody => return connection.answer_at_once(request, not_found()),
+            Way::NoWebSocket => return Answer::refusal(http::StatusCode::FORBIDDEN),
+            Way::Handler(number) => Some(*number),
+            Way::Fetch | Way::Directory(..) => None,
+        };
+        let Some(exchange) = Exchange::new(connection, request, route) else {
+            return Answer::refusal(http::StatusCode::SERVICE_UNAVAILABLE);
+        };
+        *connection.exchange.borrow_mut() = Some(Rc::clone(&exchange));
+        if let Way::Directory(directory, rest) = way {
+            directory.serve(&exchange, target.as_bytes(), rest);
+            return Answer(Waiting::Answer(exchange));
         }
+        Answer(Waiting::Announce(exchange))
     }
 }
 
@@ -304,14 +330,26 @@ enum Waiting {
     /// JavaScript hears of the request when everything before it is on its way: an upgrade writes past hyper.
     Announce(Rc<Exchange>),
     Answer(Rc<Exchange>),
-    Refusal(http::StatusCode),
+    /// It is there already.
+    Given(Box<Response<ResponseBody>>),
     Done,
 }
 
 impl Answer {
     fn refusal(status: http::StatusCode) -> Self {
-        Self(Waiting::Refusal(status))
+        let mut response = Response::new(ResponseBody::empty());
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        Self(Waiting::Given(Box::new(response)))
     }
+}
+
+fn not_found() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = http::StatusCode::NOT_FOUND;
+    // hyper says it by itself, except to HEAD.
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    response
 }
 
 impl Future for Answer {
@@ -319,25 +357,23 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            match &self.0 {
+            match std::mem::replace(&mut self.0, Waiting::Done) {
                 Waiting::Announce(exchange) => {
                     if exchange.connection.is_unflushed.get() {
+                        self.0 = Waiting::Announce(exchange);
                         return Poll::Pending;
                     }
                     exchange.announce();
-                    self.0 = Waiting::Answer(Rc::clone(exchange));
+                    self.0 = Waiting::Answer(exchange);
                 }
                 Waiting::Answer(exchange) => {
-                    let response = ready!(exchange.poll_reply(cx));
-                    self.0 = Waiting::Done;
+                    let Poll::Ready(response) = exchange.poll_reply(cx) else {
+                        self.0 = Waiting::Answer(exchange);
+                        return Poll::Pending;
+                    };
                     return Poll::Ready(Ok(response));
                 }
-                Waiting::Refusal(status) => {
-                    let mut response = Response::new(ResponseBody::empty());
-                    *response.status_mut() = *status;
-                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                    return Poll::Ready(Ok(response));
-                }
+                Waiting::Given(response) => return Poll::Ready(Ok(*response)),
                 Waiting::Done => unreachable!("polled after completion"),
             }
         }

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 
 use super::body::{ResponseBody, ResponseStream};
 use super::connection::Connection;
+use crate::server::engine::Engine;
 use crate::server::event::{BodyError, Event};
 use crate::server::instance::Server;
 use crate::server::slots::Key;
@@ -21,6 +22,8 @@ pub(crate) struct Exchange {
     pub(crate) key: Key,
     pub(crate) connection: Rc<Connection>,
     pub(crate) head: request::Parts,
+    /// The handler of the route it has taken, as JavaScript numbers them; without one it is for `fetch`.
+    pub(crate) route: Option<u32>,
     body: RefCell<Option<Incoming>>,
     reply: RefCell<Reply>,
     /// The outgoing body when it is streamed.
@@ -42,7 +45,11 @@ pub(crate) enum Reply {
 
 impl Exchange {
     /// `None` when too many exchanges are open.
-    pub(crate) fn new(connection: &Rc<Connection>, request: Request<Incoming>) -> Option<Rc<Self>> {
+    pub(crate) fn new(
+        connection: &Rc<Connection>,
+        request: Request<Incoming>,
+        route: Option<u32>,
+    ) -> Option<Rc<Self>> {
         let engine = &connection.server.engine;
         let (head, body) = request.into_parts();
         let mut made = None;
@@ -51,6 +58,7 @@ impl Exchange {
                 key,
                 connection: Rc::clone(connection),
                 head,
+                route,
                 body: RefCell::new((!body.is_end_stream()).then_some(body)),
                 reply: RefCell::new(Reply::Waiting(None)),
                 stream: RefCell::new(None),
@@ -205,10 +213,8 @@ impl Exchange {
 
     /// Nobody will read the rest of the body: it is read and thrown away, so that the connection stays usable.
     pub(crate) fn drain_body(&self) {
-        if let Some(mut body) = self.body.take() {
-            self.server().engine.spawn(async move {
-                while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {}
-            });
+        if let Some(body) = self.body.take() {
+            drain(&self.server().engine, body);
         }
     }
 
@@ -216,4 +222,11 @@ impl Exchange {
     pub(crate) fn take_body(&self) -> Option<Incoming> {
         self.body.take()
     }
+}
+
+/// Reads a body that nobody wants and throws it away.
+pub(crate) fn drain(engine: &Engine, mut body: Incoming) {
+    engine.spawn(
+        async move { while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {} },
+    );
 }

@@ -20,6 +20,8 @@ class Exchange {
   answer;
   /** The request's body being read. @type {((piece: ArrayBuffer | null | undefined) => void) | undefined} */
   onBody;
+  /** `req.cookies`, once touched. @type {InstanceType<typeof import('./cookies.js').CookieMap> | undefined} */
+  cookies;
   /** No answer is possible any more. */
   isOver = false;
   /** An answer was given. */
@@ -156,7 +158,7 @@ const IncomingRequest = class Request extends globalThis.Request {
  */
 function resolveTarget(target, fields, scheme) {
   const host = fields.find(([name]) => name === 'host')?.[1];
-  const path = target.startsWith('/') ? target : pathOf(target);
+  const path = pathOf(target);
   if (host) {
     const url = `${scheme}://${host}${path}`;
     if (URL.canParse(url)) return { url, isAbsolute: true };
@@ -165,10 +167,11 @@ function resolveTarget(target, fields, scheme) {
 }
 
 /**
- * The path and query of an absolute-form target; other forms have none.
+ * The path and query of a target in origin-form or absolute-form; other forms have none.
  * @param {string} target
  */
 function pathOf(target) {
+  if (target.startsWith('/')) return target;
   const match = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*(.*)$/i.exec(target);
   if (match === null) return '/';
   return match[1].startsWith('/') ? match[1] : `/${match[1]}`;
@@ -257,6 +260,7 @@ module.exports = {
   Exchange,
   IncomingRequest,
   exchangeOf,
+  pathOf,
   splitFields,
   watchedOf,
 };

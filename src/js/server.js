@@ -9,8 +9,11 @@ const { captureContext, scopeOf } = require('./context.js');
 const { engine, events } = require('./engine.js');
 const { coded, invalidArgument, invalidThis, missingArguments, toText } = require('./errors.js');
 const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseListen, parseWebSocket } = require('./options.js');
+const { enumerable } = require('./members.js');
 const { Exchange, IncomingRequest, exchangeOf, splitFields, watchedOf } = require('./request.js');
-const { isResponse, sendResponse, sendText, unsendable } = require('./response.js');
+const { cookieFields, isResponse, sendResponse, sendText, unsendable } = require('./response.js');
+const { RoutedRequest } = require('./routed-request.js');
+const { parseRoutes } = require('./routes.js');
 const { Socket, createSocket } = require('./socket.js');
 
 const kState = Symbol('server');
@@ -41,6 +44,10 @@ class ServerState {
   fetch;
   /** @type {Handler | undefined} */
   error;
+  /** @type {ReturnType<typeof parseRoutes>} */
+  routes;
+  /** Those before the last reload: a request may have found its way by them just before. @type {ReturnType<typeof parseRoutes>} */
+  formerRoutes;
   /** WebSocket handlers and the async context they run in; undefined without WebSockets. @type {Record<string, any> | undefined} */
   handlers;
   /** @type {{ address: string, family: string, port: number } | string | null} */
@@ -69,6 +76,21 @@ class ServerState {
     this.unix = undefined;
   }
 
+  /** @param {NonNullable<ReturnType<typeof parseRoutes>>} routes in place of those before */
+  route(routes) {
+    routes.install(this.key, this.fetch !== undefined, () => this.routes === routes);
+    this.formerRoutes = this.routes;
+    this.routes = routes;
+  }
+
+  /**
+   * The route of a request.
+   * @param {number} number of its handler; -1 for `fetch`
+   */
+  routeOf(number) {
+    return number < 0 ? undefined : (this.routes?.handlerOf(number) ?? this.formerRoutes?.handlerOf(number));
+  }
+
   /** @param {NonNullable<ReturnType<typeof parseWebSocket>>} websocket */
   configure({ handlers, limits, deflate }) {
     this.handlers = { ...handlers, serial: limits.serial, context: captureContext() };
@@ -95,13 +117,22 @@ function serve(options) {
   checkObject(options);
   checkSupported(options);
   const { fetch, error } = parseHandlers(options);
-  if (fetch === undefined) throw invalidArgument(NEEDS_FETCH);
+  const routes = parseRoutes(options, inContext);
+  if (fetch === undefined && !routes?.hasAnswers) throw invalidArgument(NEEDS_FETCH);
   const websocket = parseWebSocket(options.websocket);
   const listen = parseListen(options);
   const state = new ServerState(options);
   state.fetch = inContext(fetch);
   state.error = inContext(error);
   bind(state, listen);
+  if (routes !== undefined) {
+    try {
+      state.route(routes);
+    } catch (error) {
+      engine().stop(state.key, true);
+      throw error;
+    }
+  }
   servers.set(state.key, state);
   if (websocket !== undefined) state.configure(websocket);
   state.server = state.development ? new DebugHTTPServer(state) : new HTTPServer(state);
@@ -111,7 +142,7 @@ function serve(options) {
 const NEEDS_FETCH = `Bun.serve() needs either:
 
   - A routes object:
-      routes: { "/path": (req) => new Response("Hello") }  (not supported by mantou yet)
+      routes: { "/path": (req) => new Response("Hello") }
 
   - Or a fetch handler:
       fetch(req) { return new Response("Hello") }
@@ -265,6 +296,7 @@ const serverClass = (className) =>
       const state = stateOf(this, className);
       if (arguments.length === 0) throw new Error('fetch() expects a string but received no arguments.');
       const request = fetchArgument(state, input);
+      if (state.fetch === undefined) throw new Error('fetch() requires the server to have a fetch handler');
       return new Promise((resolve, reject) => {
         try {
           resolve(/** @type {Handler} */ (state.fetch)(this, request, undefined));
@@ -302,9 +334,12 @@ const serverClass = (className) =>
       if (typeof options !== 'object' || options === null) throw invalidArgument('Bun.serve expects an object');
       checkSupported(options);
       const { fetch, error } = parseHandlers(options);
+      const routes = parseRoutes(options, inContext);
       const websocket = parseWebSocket(options.websocket);
       if (fetch !== undefined) state.fetch = inContext(fetch);
       if (error !== undefined) state.error = inContext(error);
+      if (routes !== undefined) state.route(routes);
+      else if (fetch !== undefined) engine().setHasFetch(state.key, true);
       if (websocket !== undefined) state.configure(websocket);
       return this;
     }
@@ -356,7 +391,7 @@ const serverClass = (className) =>
       const fields = upgradeFields(options?.headers);
       const protocol = upgradeProtocol(options?.protocol);
       if (exchange === undefined) return false;
-      const upgraded = engine().upgrade(exchange.key, fields, protocol);
+      const upgraded = engine().upgrade(exchange.key, fields + cookieFields(exchange), protocol);
       if (upgraded === undefined) return false;
       const ws = createSocket(upgraded, state, data);
       exchange.upgradeTo(ws);
@@ -375,24 +410,6 @@ const serverClass = (className) =>
 
 const HTTPServer = enumerable(serverClass('HTTPServer'));
 const DebugHTTPServer = enumerable(serverClass('DebugHTTPServer'));
-
-/**
- * Makes the members of a class enumerable, as Bun's are.
- * @template {{ prototype: object }} C
- * @param {C} Class
- * @returns {C}
- */
-function enumerable(Class) {
-  const members = Object.getOwnPropertyDescriptors(Class.prototype);
-  for (const [name, member] of Object.entries(members)) {
-    if (name !== 'constructor')
-      Object.defineProperty(Class.prototype, name, {
-        ...member,
-        enumerable: true,
-      });
-  }
-  return Class;
-}
 
 /**
  * Stops listening; with `isForced`, ends every connection too.
@@ -542,15 +559,16 @@ function headerPairs(headers) {
 }
 
 /**
- * Runs the fetch handler for a request and sends what it returns.
+ * Runs the handler of a request and sends what it returns.
  * @param {ServerState} state
  * @param {InstanceType<typeof Exchange>} exchange
  * @param {Request} request
+ * @param {Handler} handler
  */
-function handle(state, exchange, request) {
+function handle(state, exchange, request, handler) {
   let result;
   try {
-    result = /** @type {Handler} */ (state.fetch)(state.server, request, state.server);
+    result = handler(state.server, request, state.server);
   } catch (error) {
     handleError(state, exchange, error);
     return;
@@ -564,6 +582,9 @@ function handle(state, exchange, request) {
     finish(state, exchange, result, result instanceof Error);
   }
 }
+
+/** Two reloads in a row have taken the route away, and there is no `fetch`. */
+const notFound = () => new Response(null, { status: 404 });
 
 /**
  * The handler has returned `value`.
@@ -678,13 +699,18 @@ events.request = (
   /** @type {string} */ target,
   /** @type {string} */ fields,
   /** @type {boolean} */ hasBody,
+  /** @type {number} */ routeNumber,
 ) => {
   const state = servers.get(serverKey);
   if (state === undefined) return;
   const exchange = new Exchange(state, key, method);
   const takesBody = hasBody && method !== 'GET' && method !== 'HEAD';
-  const request = new IncomingRequest(exchange, method, target, splitFields(fields), takesBody);
-  handle(state, exchange, request);
+  const route = state.routeOf(routeNumber);
+  const request =
+    route === undefined
+      ? new IncomingRequest(exchange, method, target, splitFields(fields), takesBody)
+      : new RoutedRequest(route, exchange, method, target, splitFields(fields), takesBody);
+  handle(state, exchange, request, route?.handler ?? state.fetch ?? notFound);
 };
 
 events.stopped = (/** @type {number} */ key) => {

@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use http::{HeaderMap, Method};
+
 use super::config::WebSocketConfig;
 use super::connection::Sent;
 use super::engine::Engine;
@@ -12,6 +14,7 @@ use super::publication::Publication;
 use super::slots::{Key, Slots};
 use super::topics::Topics;
 use crate::http::connection::Connection;
+use crate::http::routes::{Routes, Way};
 use crate::websocket::frame::Opcode;
 
 /// See the module.
@@ -20,6 +23,8 @@ pub(crate) struct Server {
     pub(crate) engine: Rc<Engine>,
     pub(crate) topics: Topics,
     websocket: RefCell<Option<Rc<WebSocketConfig>>>,
+    /// Without any, every request is for `fetch`.
+    pub(crate) routes: RefCell<Option<Routes>>,
     listener: RefCell<Option<Listener>>,
     /// HTTP connections, upgraded ones no longer among them.
     pub(crate) connections: RefCell<Slots<Rc<Connection>>>,
@@ -48,6 +53,7 @@ impl Server {
             engine,
             topics: Topics::default(),
             websocket: RefCell::new(None),
+            routes: RefCell::new(None),
             listener: RefCell::new(Some(listener)),
             connections: RefCell::new(Slots::new()),
             connection_count: Cell::new(0),
@@ -76,6 +82,14 @@ impl Server {
         *self.websocket.borrow_mut() = Some(Rc::clone(&config));
         for socket in self.engine.sockets.borrow().iter().filter(|socket| Rc::ptr_eq(&socket.server, self)) {
             socket.set_config(&config);
+        }
+    }
+
+    /// The way of a request.
+    pub(crate) fn way(&self, method: &Method, target: &[u8], fields: &HeaderMap) -> Way {
+        match &*self.routes.borrow() {
+            Some(routes) => routes.way(method, target, fields, self.websocket.borrow().is_some()),
+            None => Way::Fetch,
         }
     }
 
