@@ -593,7 +593,7 @@ describe('the 101 response', () => {
     );
   });
 
-  test('puts cookies set through req.cookies of a route behind the custom headers', { skip: notYet('routes') }, async () => {
+  test('puts cookies set through req.cookies of a route behind the custom headers', async () => {
     const server = serve({
       routes: {
         '/chat': (req, own) => {
@@ -842,7 +842,7 @@ describe('frames sent before the 101', () => {
   });
 });
 
-describe('routes', { skip: notYet('routes') }, () => {
+describe('routes', () => {
   const upgradeHere = (req, server) => {
     if (!server.upgrade(req, { data: new URL(req.url).pathname })) return new Response('refused');
   };

@@ -332,11 +332,14 @@ fn publication(
     })
 }
 
-/// `upgrade(exchange, fields, protocol)`: the socket, or `[socket, protocol, extensions]` when something was agreed to, or `undefined`
+/// `upgrade(exchange, fields, protocol, cookies)`: the socket, or `[socket, protocol, extensions]` when something was agreed to, or `undefined`
 /// when the exchange cannot be upgraded. A `protocol` is picked, `false` refuses all, `undefined` leaves it to fields and client.
+/// The cookies are fields that come behind the others.
 fn upgrade_exchange(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let js = binding.js;
     let Some(exchange) = exchange(binding, arguments)? else { return js.undefined() };
+    let cookies = fields(&js.as_latin1(arguments.value(3))?);
+    let cookies: Vec<HeaderValue> = cookies.into_iter().map(|(_, value)| value).collect();
     let fields = fields(&js.as_latin1(arguments.value(1))?);
     let subprotocol = if arguments.is_nullish(2)? {
         Subprotocol::Default
@@ -345,7 +348,9 @@ fn upgrade_exchange(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value
     } else {
         Subprotocol::Refused
     };
-    let Some(upgraded) = upgrade::upgrade(&exchange, fields, &subprotocol) else { return js.undefined() };
+    let Some(upgraded) = upgrade::upgrade(&exchange, fields, &cookies, &subprotocol) else {
+        return js.undefined();
+    };
     let key = js.number(upgraded.socket.key.as_f64())?;
     if upgraded.protocol.is_none() && upgraded.extensions.is_none() {
         return Ok(key);

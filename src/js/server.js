@@ -391,7 +391,7 @@ const serverClass = (className) =>
       const fields = upgradeFields(options?.headers);
       const protocol = upgradeProtocol(options?.protocol);
       if (exchange === undefined) return false;
-      const upgraded = engine().upgrade(exchange.key, fields + cookieFields(exchange), protocol);
+      const upgraded = engine().upgrade(exchange.key, fields, protocol, cookieFields(exchange));
       if (upgraded === undefined) return false;
       const ws = createSocket(upgraded, state, data);
       exchange.upgradeTo(ws);
