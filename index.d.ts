@@ -124,7 +124,7 @@ export declare namespace Serve {
  *
  * `this` is undefined in every handler. Handlers of one connection run one after the other, in the order of its frames; promises and
  * `process.nextTick` callbacks run between two of them. A promise that a handler returns is not waited for: the next message may come before it
- * settles. {@link ServerWebSocket.pause} holds messages back.
+ * settles, unless `serial`. {@link ServerWebSocket.pause} holds messages back, too.
  *
  * What a handler throws goes to `error`; without one it is an `uncaughtException`. A promise that rejects is an `unhandledRejection`.
  *
@@ -168,6 +168,28 @@ export interface WebSocketHandler<T = undefined> {
    * What it throws itself is an `uncaughtException`.
    */
   error?(this: void, error: Error, ws: ServerWebSocket<T>): void | Promise<void>;
+  /**
+   * A message was dropped, because more than `backpressureLimit` was waiting for its receiver: no loss goes unheard. Not in Bun.
+   *
+   * Runs inside the `send` or `publish`, before that returns 0; after a publication, once for each socket that it did not reach. It may send, but
+   * what it drops itself on the same socket is not reported again. Pings, pongs, and what is sent on a closed socket don't come here.
+   *
+   * @param data what was to be sent, the very value that was given
+   * @param topic of the publication; undefined for what was sent to `ws` alone
+   */
+  dropped?(this: void, ws: ServerWebSocket<T>, data: unknown, topic: string | undefined): void | Promise<void>;
+  /**
+   * How many messages of one connection `message` may be busy with, when it returns promises: `true` is 1, a number that many, `false` any number. Not
+   * in Bun.
+   *
+   * What comes behind waits until one of the promises has settled: messages, and with them pings, pongs, and the close of the peer. Meanwhile the
+   * connection is not read, so that TCP holds the client back and memory stays bounded, and its idle timeout rests. A handler whose promise never
+   * settles holds its connection until `terminate()`, `close()` or `stop(true)`.
+   *
+   * @default false
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "websocket expects serial to be a boolean or a positive integer"
+   */
+  serial?: boolean | number;
   /**
    * Bytes of the largest message taken, its fragments together and decompressed, 0 to 4294967295; a larger number counts as that, a negative one as 0,
    * which takes empty messages only. A client that sends more gets a Close frame 1009 "Received too big message" (RFC 6455 §7.4.1).
@@ -377,6 +399,19 @@ export declare class ServerWebSocket<T = undefined> {
   /** 1 while the connection is open, 3 from the `close` handler on (RFC 6455 §4.1, §7.1.4). 0 and 2 are states of a client. */
   readonly readyState: WebSocketReadyState;
   /**
+   * Why the connection closed; undefined while it is open. Not in Bun.
+   *
+   * - `"peer"`: the client sent a Close frame. `"io"`: it left without one, or the connection broke.
+   * - `"server"`: `close()` or `terminate()`, or `open` threw. `"stop"`: `server.stop(true)`.
+   * - `"idle"`: nothing was heard for `idleTimeout` seconds. `"backpressure"`: `closeOnBackpressureLimit`.
+   * - `"too-big"`: a message over `maxPayloadLength`. `"protocol"`: anything else that RFC 6455 or 7692 forbid; the reason says what.
+   */
+  readonly closeCause: CloseCause | undefined;
+  /** The subprotocol that the handshake agreed on (RFC 6455 §1.9), "" without one. Not in Bun. */
+  readonly protocol: string;
+  /** The extensions that the handshake agreed on, as its answer names them: "permessage-deflate; …" (RFC 7692 §7), "" without any. Not in Bun. */
+  readonly extensions: string;
+  /**
    * How binary messages, and what pings and pongs carry, come to the handlers of this socket: as Buffer, ArrayBuffer, Uint8Array or Blob.
    *
    * @default "nodebuffer"
@@ -431,11 +466,14 @@ export interface Server<WebSocketData = undefined> extends Disposable {
    * chosen; `headers` with `Sec-WebSocket-Protocol` choose another, or none with "". `data` becomes {@link ServerWebSocket.data}; it may be
    * left out only where its type allows undefined.
    *
+   * `protocol`, which Bun does not have, picks a subprotocol by its name, if the client asks for it, and otherwise none (RFC 6455 §4.2.2); `false`
+   * refuses all. It goes before `headers`, and {@link ServerWebSocket.protocol} tells the outcome.
+   *
    * @returns true, or false when it can't be: the request is no handshake of RFC 6455 (§4.2.1), was upgraded or answered before, was not received
    * by a server, or its client is gone. A version other than 13 gets its answer here: `426 Upgrade Required` (RFC 6455 §4.4)
    * @throws TypeError `ERR_INVALID_ARG_TYPE` "To enable websocket support, set the "websocket" object in Bun.serve({})"
    * @throws TypeError `ERR_INVALID_ARG_TYPE` "Missing argument", "upgrade requires a Request object", "upgrade options must be an object",
-   * "upgrade options.headers must be a Headers or an object", "upgrade() must be called on the same server that received the request"
+   * "upgrade options.headers must be a Headers or an object", "upgrade options.protocol must be the name of a subprotocol or false", "upgrade() must be called on the same server that received the request"
    * @throws TypeError "Invalid header name: '…'", "Header '…' has invalid value"; the request can still be answered
    */
   upgrade(request: Request, ...options: UpgradeArguments<WebSocketData>): boolean;
@@ -494,6 +532,9 @@ export interface Server<WebSocketData = undefined> extends Disposable {
  */
 export type ServerWebSocketSendStatus = number;
 
+/** Why a connection closed: see {@link ServerWebSocket.closeCause}. */
+export type CloseCause = 'peer' | 'server' | 'idle' | 'protocol' | 'too-big' | 'backpressure' | 'stop' | 'io';
+
 /** The states of a connection: 0 connecting, 1 open, 2 closing, 3 closed. */
 export type WebSocketReadyState = 0 | 1 | 2 | 3;
 
@@ -530,8 +571,8 @@ declare const mantou: {
 export default mantou;
 
 type UpgradeArguments<WebSocketData> = undefined extends WebSocketData
-  ? [options?: { headers?: HeadersInit; data?: WebSocketData }]
-  : [options: { headers?: HeadersInit; data: WebSocketData }];
+  ? [options?: { headers?: HeadersInit; protocol?: string | false; data?: WebSocketData }]
+  : [options: { headers?: HeadersInit; protocol?: string | false; data: WebSocketData }];
 type HeadersInit = Headers | Record<string, string> | Iterable<readonly [string, string]>;
 type MaybePromise<T> = T | Promise<T>;
 type XOR<A, B> = (A & Without<B, A>) | (B & Without<A, B>);

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
+import { constants, inflateRawSync } from 'node:zlib';
 import { differs } from './differences.mjs';
 import { calls } from './support/calls.mjs';
 import { cleanUp, MORE_THAN_A_SOCKET_TAKES, pair } from './support/connect.mjs';
@@ -536,6 +537,12 @@ test('Configuration Options', async () => {
 
     // Pings
     sendPings: true, // Auto-send pings
+
+    // Compression
+    perMessageDeflate: {
+      compress: true,
+      decompress: true,
+    },
   });
 
   client.text('x'.repeat(16 * 1024 * 1024));
@@ -544,6 +551,54 @@ test('Configuration Options', async () => {
 
   await client.expect('CLOSE 1009 Received too big message', 'FIN');
   assert.equal(ws.readyState, 3);
+});
+
+describe('Compression', () => {
+  const OFFER = { headers: { 'Sec-WebSocket-Extensions': 'permessage-deflate; client_max_window_bits' } };
+  /** A message of so many bytes that shrinks. */
+  const messageOf = (length) => 'compress this '.repeat(length / 14 + 1).slice(0, length);
+
+  /** Whether each of these sends arrived compressed, at a client that offers compression to a server with this option. */
+  async function compressed(perMessageDeflate, ...sends) {
+    const { ws, connect } = await pair({ perMessageDeflate });
+    ws.terminate();
+    const { ws: own, client } = await connect(OFFER);
+    const seen = [];
+    for (const args of sends) {
+      assert.equal(own.send(...args), args[0].length);
+      const { rsv1, payload } = await client.frame();
+      assert.equal((rsv1 ? inflateRawSync(payload, { finishFlush: constants.Z_SYNC_FLUSH }) : payload).toString(), args[0]);
+      seen.push(rsv1);
+    }
+    return seen;
+  }
+
+  test('Send Text or Binary: with compression', async () => {
+    assert.deepEqual(await compressed(true, ['Compress this message', true], ['Not this one', false], ['Nor this']), [true, false, false]);
+  });
+
+  test('compress: "3KB" compresses messages > 3KB', { skip: !differs('compression-threshold') }, async () => {
+    const perMessageDeflate = {
+      compress: '3KB', // Compress messages > 3KB
+      decompress: true,
+    };
+    // Each in a connection of its own: the second would refer to the first.
+    for (const [length, compress, expected] of [
+      [3 * 1024, undefined, false],
+      [3 * 1024 + 1, undefined, true],
+      [3 * 1024 + 1, false, false],
+      [10, true, true],
+    ]) {
+      assert.deepEqual(await compressed(perMessageDeflate, [messageOf(length), compress]), [expected], `${length} ${compress}`);
+    }
+  });
+
+  for (const level of ['disable', 'shared', 'dedicated', '3KB', '4KB', '8KB', '16KB', '32KB', '64KB', '128KB', '256KB']) {
+    test(`compression level ${level}`, async () => {
+      const perMessageDeflate = { compress: level, decompress: true };
+      assert.deepEqual(await compressed(perMessageDeflate, [messageOf(1000), true]), [level !== 'disable']);
+    });
+  }
 });
 
 test('Type Signatures: every member of ServerWebSocket is there', async () => {

@@ -12,6 +12,16 @@ export const differences = {
     mantou: "the same string for the socket's whole life, '' on unix sockets",
     why: 'typed as a string',
   },
+  'compression-threshold': {
+    bun: 'compress: "3KB" … "256KB" name the memory class alone',
+    mantou: 'the same, and messages larger than that are compressed when the compress argument is omitted',
+    why: 'the documented example says "Compress messages > 3KB"',
+  },
+  'no-takeover-small-window': {
+    bun: 'an offer of server_no_context_takeover with server_max_window_bits below 15 is declined',
+    mantou: 'accepted where each socket has a compressor of its own',
+    why: 'the offer can be met (RFC 7692 §7.1)',
+  },
   'plain-ipv4': {
     bun: 'an IPv4 client of a dual-stack server is ::ffff:127.0.0.1',
     mantou: '127.0.0.1',

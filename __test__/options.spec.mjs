@@ -85,6 +85,40 @@ for (const name of ['closeOnBackpressureLimit', 'sendPings', 'publishToSelf']) {
   });
 }
 
+describe('perMessageDeflate', () => {
+  const LEVELS = ['disable', 'shared', 'dedicated', '3KB', '4KB', '8KB', '16KB', '32KB', '64KB', '128KB', '256KB'];
+
+  for (const value of [undefined, null, true, false, {}, []]) {
+    test(`accepts ${JSON.stringify(value)}`, () => {
+      for (const act of bothWays({ perMessageDeflate: value })) act();
+    });
+  }
+
+  for (const value of [0, 1, '', 'shared', 10n, Symbol('s')]) {
+    test(`refuses ${shown(value)} (a ${typeof value})`, () => {
+      for (const act of bothWays({ perMessageDeflate: value })) {
+        throwsExactly(act, invalidArgType('websocket expects perMessageDeflate to be a boolean or an object'));
+      }
+    });
+  }
+
+  for (const side of ['compress', 'decompress']) {
+    for (const value of [...LEVELS, true, false, undefined, null, '']) {
+      test(`accepts ${JSON.stringify(value)} for ${side}`, () => {
+        for (const act of bothWays({ perMessageDeflate: { [side]: value } })) act();
+      });
+    }
+
+    for (const value of ['3kb', '5KB', 'Shared', '3KB ', 3, {}, Symbol('s')]) {
+      test(`refuses ${shown(value)} (a ${typeof value}) for ${side}`, () => {
+        const names = LEVELS.slice(0, -1).map((level) => `"${level}"`);
+        const message = `websocket expects a valid ${side} option, either ${names.join(' ')} or "256KB"`;
+        for (const act of bothWays({ perMessageDeflate: { [side]: value } })) throwsExactly(act, invalidArgType(message));
+      });
+    }
+  }
+});
+
 test('a refused reload leaves the running configuration as it was', async () => {
   const { server, client } = await pair({ message: (ws, message) => ws.send(`old:${message}`), maxPayloadLength: 3 });
 

@@ -31,8 +31,9 @@ const LIMIT = 120;
  * @type {Record<string, { on?: string[], alone?: boolean, limit?: number }>}
  */
 const table = {
-  'close-cause': { on: own },
+  autobahn: { on: ['node'], alone: true, limit: 900 }, // waits for what must happen within a second; may have to install the suite
   chat: { on: ['node'], alone: true, limit: 600 }, // starts Chromium, and the chat on every host; may have to install the browser
+  'close-cause': { on: own },
   dropped: { on: own },
   'idle-timeout': { alone: true }, // real time, to 100 ms
   loader: { on: ['node'] },
@@ -41,6 +42,7 @@ const table = {
   readme: { on: ['node'] }, // starts Node and Bun itself
   runtimes: { on: ['node'], limit: 600 }, // starts every supported Node and Bun; downloads Nodes
   serial: { on: own },
+  subprotocol: { on: own },
   stress: { on: ['node', 'watched', 'bun'], alone: true, limit: 600 },
   workers: { on: ['node'], alone: true, limit: 600 },
 };

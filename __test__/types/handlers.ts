@@ -19,6 +19,8 @@ same<
     ping?(this: void, ws: Socket, data: Buffer<ArrayBuffer>): Nothing;
     pong?(this: void, ws: Socket, data: Buffer<ArrayBuffer>): Nothing;
     error?(this: void, error: Error, ws: Socket): Nothing;
+    dropped?(this: void, ws: Socket, data: unknown, topic: string | undefined): Nothing;
+    serial?: boolean | number;
     maxPayloadLength?: number;
     backpressureLimit?: number;
     closeOnBackpressureLimit?: boolean;
@@ -30,7 +32,7 @@ same<
 >();
 
 // Comparing functions leaves `this` out: it is compared by itself.
-type Call = 'open' | 'message' | 'close' | 'drain' | 'ping' | 'pong' | 'error';
+type Call = 'open' | 'message' | 'close' | 'drain' | 'ping' | 'pong' | 'error' | 'dropped';
 same<{ [Name in Call]: ThisParameterType<NonNullable<Handler[Name]>> }, Record<Call, void>>();
 
 /** What a handler need not say: its parameters. */
@@ -77,6 +79,8 @@ export const wrong: Handler[] = [
   { idleTimeout: '120' },
   // @ts-expect-error
   { sendPings: 1 },
+  // @ts-expect-error
+  { serial: 'yes' },
   // @ts-expect-error
   { message: 'echo' },
   // @ts-expect-error a slip of the pen

@@ -49,8 +49,8 @@ same<Pick<Sessions, 'development'>, { readonly development: boolean }>();
 same<Pick<Sessions, 'id'>, { readonly id: string }>();
 
 type Headings = Headers | Record<string, string> | Iterable<readonly [string, string]>;
-same<Parameters<Server['upgrade']>, [request: Request, options?: { headers?: Headings; data?: undefined }]>();
-same<Parameters<Sessions['upgrade']>, [request: Request, options: { headers?: Headings; data: Session }]>();
+same<Parameters<Server['upgrade']>, [request: Request, options?: { headers?: Headings; protocol?: string | false; data?: undefined }]>();
+same<Parameters<Sessions['upgrade']>, [request: Request, options: { headers?: Headings; protocol?: string | false; data: Session }]>();
 same<ReturnType<Sessions['upgrade']>, boolean>();
 
 /** A server without data upgrades without. */

@@ -1,6 +1,6 @@
 // Every member of ServerWebSocket.
 
-import type { BufferSource, ServerWebSocket } from 'mantou';
+import type { BufferSource, CloseCause, ServerWebSocket } from 'mantou';
 import { same } from './same.js';
 
 type Session = { user: string };
@@ -28,6 +28,9 @@ same<
   | 'resume'
   | 'isPaused'
   | 'remoteAddress'
+  | 'protocol'
+  | 'extensions'
+  | 'closeCause'
   | 'readyState'
   | 'binaryType'
   | 'data'
@@ -53,6 +56,9 @@ same<Socket['pause'], () => void>();
 same<Socket['resume'], () => void>();
 same<Pick<Socket, 'isPaused'>, { readonly isPaused: boolean }>();
 same<Pick<Socket, 'remoteAddress'>, { readonly remoteAddress: string }>();
+same<Pick<Socket, 'protocol' | 'extensions'>, { readonly protocol: string; readonly extensions: string }>();
+same<Pick<Socket, 'closeCause'>, { readonly closeCause: CloseCause | undefined }>();
+same<CloseCause, 'peer' | 'server' | 'idle' | 'protocol' | 'too-big' | 'backpressure' | 'stop' | 'io'>();
 same<Pick<Socket, 'readyState'>, { readonly readyState: 0 | 1 | 2 | 3 }>();
 same<Pick<Socket, 'binaryType'>, { binaryType?: 'nodebuffer' | 'arraybuffer' | 'uint8array' | 'blob' }>();
 same<Pick<Socket, 'data'>, { data: Session }>();

@@ -1,5 +1,6 @@
 //! Decompressing what a client says (RFC 7692 §7.2.2). An engine has one [`Inflater`] for all its sockets; a socket has a
-//! [`Decompressor`], which owns at most the window that the client was granted.
+//! [`Decompressor`], which owns as much of the window that the client was granted as the client has used: nothing without context
+//! takeover, at most 2 KiB at the level 3KB, 4 at 4KB, 8 at 8KB, 16 at 16KB, and 32 at the others.
 
 use super::deflate::TAIL;
 use super::error::ProtocolError;

@@ -132,13 +132,12 @@ impl Receiver {
                     };
                     let kind = self.kind_of(&header, limits)?;
                     if let Some(payload) = self.take_whole(&header, input) {
-                        let Some(kind) = kind else { return Ok(Step::Control(header.opcode, Some(payload))) };
-                        let payload = if header.rsv1 {
-                            self.decompress(payload, limits, inflater)?
-                        } else {
-                            Payload::Borrowed(payload)
-                        };
-                        return Ok(Step::Message(kind.whole(payload)?));
+                        return match kind {
+                            Some(kind) if header.rsv1 => self.decompress(kind, payload, limits, inflater),
+                            Some(kind) => kind.borrowed(payload),
+                            None => return Ok(Step::Control(header.opcode, Some(payload))),
+                        }
+                        .map(Step::Message);
                     }
                     if kind.is_some() && self.unfinished.is_none() {
                         self.unfinished = kind;
@@ -192,11 +191,12 @@ impl Receiver {
             (Opcode::Continuation, None) => return Err(ProtocolError::UnexpectedContinuation),
             (Opcode::Text | Opcode::Binary, Some(_)) => return Err(ProtocolError::UnfinishedMessage),
         };
+        let mut max_len = limits.max_payload_length;
         // RFC 7692 §6.1: RSV1 is on the first fragment for all of them.
-        let is_compressed = if self.unfinished.is_some() { self.is_compressed } else { header.rsv1 };
-        let max_len = limits.max_payload_length;
-        // What is compressed is measured again when it is not; it may be longer, but only as much as DEFLATE ever makes it.
-        let max_len = if is_compressed { max_len.saturating_add(max_len / 64 + 64) } else { max_len };
+        if header.rsv1 || self.is_compressed {
+            // It is measured again when it is decompressed. Until then it may be longer, by no more than DEFLATE makes it.
+            max_len = max_len.saturating_add(max_len / 64 + 64);
+        }
         // §5.2: of a 64-bit length the most significant bit MUST be 0.
         let room = max_len.checked_sub(self.message.len());
         let fits =
@@ -241,23 +241,30 @@ impl Receiver {
         let Some(kind) = self.unfinished.take() else {
             unreachable!("a data frame is only read into an unfinished message")
         };
-        if self.is_compressed {
-            return kind.whole(self.decompress(&message, limits, inflater)?);
+        if mem::take(&mut self.is_compressed) {
+            self.decompress(kind, &message, limits, inflater)
+        } else {
+            Ok(kind.checked(Payload::Owned(message)))
         }
-        Ok(kind.checked(Payload::Owned(message)))
     }
 
-    /// The message that `payload` compresses.
+    /// The message that `payload` is when it is decompressed.
+    #[inline(never)] // inlined, it slows down the messages that are not compressed
     fn decompress<'a>(
         &mut self,
+        kind: Kind,
         payload: &[u8],
         limits: &Limits,
         inflater: &'a mut Inflater,
-    ) -> Result<Payload<'a>, ProtocolError> {
+    ) -> Result<Event<'a>, ProtocolError> {
         let Some(decompressor) = &mut self.decompressor else {
             unreachable!("RSV1 is an error without a decompressor")
         };
-        decompressor.decompress(inflater, payload, limits.max_payload_length)
+        let message = decompressor.decompress(inflater, payload, limits.max_payload_length)?;
+        if kind == Kind::Text && simdutf8::basic::from_utf8(&message).is_err() {
+            return Err(ProtocolError::InvalidUtf8);
+        }
+        Ok(kind.checked(message))
     }
 
     /// Ends the connection for the receiver; `control` may still hold the close frame.
@@ -321,15 +328,18 @@ enum Kind {
 }
 
 impl Kind {
-    /// The message of this kind that `payload` is, which nobody has looked at.
-    fn whole(self, payload: Payload<'_>) -> Result<Event<'_>, ProtocolError> {
-        if self == Self::Text && simdutf8::basic::from_utf8(&payload).is_err() {
-            return Err(ProtocolError::InvalidUtf8);
+    /// The message of this kind that `payload` is.
+    fn borrowed(self, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
+        match self {
+            Self::Binary => Ok(Event::Binary(Payload::Borrowed(payload))),
+            Self::Text if simdutf8::basic::from_utf8(payload).is_ok() => {
+                Ok(Event::Text(Payload::Borrowed(payload)))
+            }
+            Self::Text => Err(ProtocolError::InvalidUtf8),
         }
-        Ok(self.checked(payload))
     }
 
-    /// The message of this kind that `payload` is, which is UTF-8 if it has to be.
+    /// The message of this kind that `payload` is, which was found to be UTF-8 if it has to be.
     fn checked(self, payload: Payload<'_>) -> Event<'_> {
         match self {
             Self::Text => Event::Text(payload),
