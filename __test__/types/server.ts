@@ -31,7 +31,7 @@ same<
 
 same<Sessions['stop'], (closeActiveConnections?: boolean) => Promise<void>>();
 same<Sessions[typeof Symbol.dispose], () => void>();
-same<Sessions['reload'], (options: Serve.ReloadOptions<Session>) => Sessions>();
+same<Sessions['reload'], <Path extends string = string>(options: Serve.ReloadOptions<Session, Path>) => Sessions>();
 same<Sessions['fetch'], (request: Request | string) => Promise<Response>>();
 same<Sessions['publish'], (topic: string, data: string | BufferSource, compress?: boolean) => number>();
 same<Sessions['subscriberCount'], (topic: string) => number>();

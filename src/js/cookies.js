@@ -38,7 +38,7 @@ class Cookie {
    * @param {any} [value]
    * @param {any} [options]
    */
-  constructor(name, value, options) {
+  constructor(name, value, options = undefined) {
     if (arguments.length < 2) {
       if (typeof name === 'string') {
         [name, value, options] = parseLine(name);
@@ -256,11 +256,13 @@ class CookieMap {
    * @returns {string | null}
    */
   get(name) {
-    return map(this, 'get').#find(`${name}`);
+    const self = map(this, 'get');
+    return arguments.length === 0 ? null : self.#find(`${name}`);
   }
 
   has(/** @type {any} */ name) {
-    return map(this, 'has').#find(`${name}`) !== null;
+    const self = map(this, 'has');
+    return arguments.length > 0 && self.#find(`${name}`) !== null;
   }
 
   /** @param {string} name */
@@ -275,7 +277,7 @@ class CookieMap {
    * @param {any} value
    * @param {any} [options]
    */
-  set(name, value, options) {
+  set(name, value, options = undefined) {
     const self = map(this, 'set');
     if (arguments.length === 0) return;
     if (typeof name === 'object' && name !== null) {
@@ -291,7 +293,7 @@ class CookieMap {
    * @param {any} name or an object with `name`, `path` and `domain`
    * @param {any} [options] `path` and `domain`
    */
-  delete(name, options) {
+  delete(name, options = undefined) {
     const self = map(this, 'delete');
     if (arguments.length === 0) return;
     const isInit = typeof name === 'object' && name !== null;
@@ -359,7 +361,7 @@ class CookieMap {
    * @param {any} callback
    * @param {any} [thisArg]
    */
-  forEach(callback, thisArg) {
+  forEach(callback, thisArg = undefined) {
     const self = map(this, 'forEach');
     if (typeof callback !== 'function') throw invalidArgument('Cannot call callback on a non-function');
     for (const [name, value] of self.entries()) callback.call(thisArg, value, name, self);
@@ -585,7 +587,8 @@ function asPairs(init) {
   if (typeof init === 'string') return parseCookies(init);
   if (Array.isArray(init)) {
     return init.map((pair) => {
-      if (!Array.isArray(pair) || pair.length !== 2) throw new TypeError('Expected arrays of exactly two strings');
+      if (!Array.isArray(pair)) throw new TypeError('Expected each element to be an array of two strings');
+      if (pair.length !== 2) throw new TypeError('Expected arrays of exactly two strings');
       return [`${pair[0]}`, `${pair[1]}`];
     });
   }

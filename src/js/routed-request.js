@@ -31,9 +31,11 @@ const RoutedRequest = class Request extends IncomingRequest {
     this.#target = target;
   }
 
+  /** @returns {Record<string, string>} */
   get params() {
-    if (this.#params === undefined) this.#params = parametersOf(this.#route, pathOf(this.#target).split('?', 1)[0]);
-    return this.#params;
+    const params = this.#params ?? parametersOf(this.#route, pathOf(this.#target).split('?', 1)[0]);
+    this.#params = params;
+    return params;
   }
 
   /** What is set and deleted here goes out with the answer. */
