@@ -687,9 +687,9 @@ export interface Server<WebSocketData = undefined> extends Disposable {
   /**
    * Calls the `fetch` handler without a connection: its second argument is undefined. A string is a URL, or a path on this server.
    *
-   * @returns what the handler returns; rejects with what it throws
-   * @throws Error "fetch() expects a string but received no arguments.", "fetch() URL must not be a blank string.", "fetch() requires the server to
-   * have a fetch handler"
+   * @returns what the handler returns; rejects with what it throws, or, when there is none, with an Error "fetch() requires the server to have a fetch
+   * handler"
+   * @throws Error "fetch() expects a string but received no arguments.", "fetch() URL must not be a blank string."
    * @throws TypeError "fetch() expects a string, but received …"
    */
   fetch(request: Request | string): Promise<Response>;

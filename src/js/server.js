@@ -296,7 +296,7 @@ const serverClass = (className) =>
       const state = stateOf(this, className);
       if (arguments.length === 0) throw new Error('fetch() expects a string but received no arguments.');
       const request = fetchArgument(state, input);
-      if (state.fetch === undefined) throw new Error('fetch() requires the server to have a fetch handler');
+      if (state.fetch === undefined) return Promise.reject(new Error('fetch() requires the server to have a fetch handler'));
       return new Promise((resolve, reject) => {
         try {
           resolve(/** @type {Handler} */ (state.fetch)(this, request, undefined));
