@@ -409,4 +409,53 @@ mod tests {
             assert_eq!(Name::parse(raw.as_bytes()), None, "{raw}");
         }
     }
+
+    /// A directory with a file, a link to that, and links out, in a place of its own.
+    #[cfg(unix)]
+    fn scene(name: &str) -> io::Result<PathBuf> {
+        use std::os::unix::fs::symlink;
+
+        let top = std::env::temp_dir().join(format!("mantou-{name}-{}", std::process::id()));
+        let root = top.join("root");
+        fs::create_dir_all(root.join("sub"))?;
+        fs::write(root.join("file"), "file")?;
+        fs::write(top.join("secret"), "secret")?;
+        for (link, target) in
+            [("in", "file"), ("sub/up", "../file"), ("out", "../secret"), ("all", ".."), ("loop", "loop")]
+        {
+            symlink(target, root.join(link))?;
+        }
+        symlink(top.join("secret"), root.join("absolute"))?;
+        Ok(root)
+    }
+
+    #[cfg(unix)]
+    fn check(root: &Root) {
+        let find = |path: &str| root.find(Path::new(path));
+        assert!(matches!(find(""), Ok(Entry::Directory)));
+        assert!(matches!(find("sub"), Ok(Entry::Directory)));
+        for path in ["file", "in", "sub/up"] {
+            assert!(matches!(find(path), Ok(Entry::File(..))), "{path}");
+        }
+        for path in ["nothing", "file/x", "out", "all/secret", "all", "absolute", "loop"] {
+            let error = find(path).expect_err(path);
+            assert!(names_nothing(&error), "{path}: {error}");
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_lead_to_what_is_below_the_directory_and_nowhere_else() -> io::Result<()> {
+        let root = scene("held")?;
+        check(&Root::open(&root)?);
+        fs::remove_dir_all(root.parent().expect("made below another"))
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn the_same_holds_where_the_kernel_does_not_check() -> io::Result<()> {
+        let root = scene("path")?;
+        check(&Root::Path(fs::canonicalize(&root)?));
+        fs::remove_dir_all(root.parent().expect("made below another"))
+    }
 }
