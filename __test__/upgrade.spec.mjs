@@ -389,6 +389,7 @@ describe('the handshake', () => {
     'Upgrade in capitals': { Upgrade: 'WebSocket' },
     'Upgrade as the first of a list': { Upgrade: 'websocket, h2c' },
     'Upgrade as the second of a list': { Upgrade: 'h2c, websocket' },
+    'Upgrade in a list without spaces': { Upgrade: 'h2c,websocket,x' },
     'Upgrade on two lines': { Upgrade: ['h2c', 'websocket'] },
     'no Connection': { Connection: undefined },
     'Connection: keep-alive': { Connection: 'keep-alive' },
@@ -409,6 +410,7 @@ describe('the handshake', () => {
 
   const refused = {
     'no Upgrade': { Upgrade: undefined },
+    'an empty Upgrade': { Upgrade: '' },
     'another Upgrade': { Upgrade: 'h2c' },
     'an Upgrade that only begins right': { Upgrade: 'websocketx' },
     'an Upgrade with a version': { Upgrade: 'websocket/13' },
@@ -706,7 +708,7 @@ describe('the 101 response', () => {
 
       assert.equal(response.status, 101);
       assert.deepEqual(
-        response.headers.filter(([name]) => name.toLowerCase() === 'sec-websocket-protocol').map(([, value]) => value),
+        response.headers.filter(([name]) => name === 'Sec-WebSocket-Protocol').map(([, value]) => value),
         answered === undefined ? [] : [answered],
       );
     });

@@ -38,6 +38,7 @@ const table = {
   'idle-timeout': { alone: true }, // real time, to 100 ms
   loader: { on: ['node'] },
   memory: { on: ['node'], alone: true, limit: 600 },
+  overload: { on: own, alone: true, limit: 300 }, // floods a server and looks at its memory
   package: { on: ['node'], limit: 300 }, // installs a package, starts Node and Bun
   readme: { on: ['node'] }, // starts Node and Bun itself
   runtimes: { on: ['node'], limit: 600 }, // starts every supported Node and Bun; downloads Nodes

@@ -441,7 +441,8 @@ export class RawClient {
       if (took === null && !this.#ending) return;
       this.#waits.splice(this.#waits.indexOf(wait), 1);
       if (took === null) {
-        wait.done('reject', new Error(`the connection ended (${this.#ending}) instead of ${wait.what}; ${this.#seen()}`));
+        const error = new Error(`the connection ended (${this.#ending}) instead of ${wait.what}; ${this.#seen()}`);
+        wait.done('reject', Object.assign(error, { code: 'ENDED' }));
         continue;
       }
       this.#unread = [this.#joined().subarray(took.used)];

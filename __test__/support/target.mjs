@@ -31,7 +31,7 @@ export const notYetInBun = (/** @type {string} */ what) => !oracle && inBun && `
 
 /**
  * What only Bun has, in Bun.
- * @type {Pick<typeof import('../../index.js'), 'serve' | 'Cookie' | 'CookieMap'> & { gc(force: boolean): void }}
+ * @type {Pick<typeof import('../../index.js'), 'serve' | 'Cookie' | 'CookieMap'> & { gc(force: boolean): void, file(path: string): Blob }}
  */
 export const bun = Reflect.get(globalThis, 'Bun');
 

@@ -359,16 +359,17 @@ impl Js {
         Ok(value)
     }
 
-    /// Reports what was thrown, if anything, as an uncaught exception. Returns false when the environment takes no more calls.
+    /// Reports what a failed call has thrown as an uncaught exception. Returns false when the environment takes no more calls: one that
+    /// is being stopped fails them without throwing.
     pub(super) fn report_exception(self) -> bool {
         let mut pending = false;
         let mut error = ptr::null_mut();
         // SAFETY: out pointers are valid; each call is allowed with an exception pending.
         unsafe {
             sys::napi_is_exception_pending(self.0, &mut pending) == sys::Status::napi_ok
-                && (!pending
-                    || (sys::napi_get_and_clear_last_exception(self.0, &mut error) == sys::Status::napi_ok
-                        && sys::napi_fatal_exception(self.0, error) == sys::Status::napi_ok))
+                && pending
+                && sys::napi_get_and_clear_last_exception(self.0, &mut error) == sys::Status::napi_ok
+                && sys::napi_fatal_exception(self.0, error) == sys::Status::napi_ok
         }
     }
 

@@ -223,6 +223,12 @@ impl Connection {
         Answer(Waiting::Given(Box::new(response)))
     }
 
+    /// The environment is going away: lets go of what refers back to the connection.
+    pub(crate) fn abandon(&self) {
+        self.exchange.take();
+        *self.fate.borrow_mut() = Fate::Cut;
+    }
+
     /// No longer a connection of its server.
     fn leave(&self) {
         if let Some(exchange) = self.exchange.take() {

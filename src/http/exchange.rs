@@ -163,9 +163,21 @@ impl Exchange {
             engine.push(Event::Ended { exchange: self.key, aborted });
         }
         self.drain_body();
+        self.drop_answer();
         self.connection.release();
         if !matches!(*self.reply.borrow(), Reply::Upgraded) {
             self.forget();
+        }
+    }
+
+    /// Drops an answer that hyper has not taken: it refers back to the exchange.
+    fn drop_answer(&self) {
+        let mut reply = self.reply.borrow_mut();
+        if matches!(*reply, Reply::Given(_)) {
+            let answer = std::mem::replace(&mut *reply, Reply::Taken);
+            // Its body asks for the exchange once more.
+            drop(reply);
+            drop(answer);
         }
     }
 

@@ -152,7 +152,9 @@ function parseWebSocket(websocket) {
 function parseDeflate(deflate) {
   if (deflate === undefined || deflate === null || deflate === false) return { compress: undefined, decompress: undefined };
   if (deflate === true) return { compress: 'shared', decompress: 'shared' };
-  if (typeof deflate !== 'object') throw invalidArgument('websocket expects perMessageDeflate to be a boolean or an object');
+  if (typeof deflate !== 'object' && typeof deflate !== 'function') {
+    throw invalidArgument('websocket expects perMessageDeflate to be a boolean or an object');
+  }
   return { compress: parseLevel(deflate.compress, 'compress'), decompress: parseLevel(deflate.decompress, 'decompress') };
 }
 
@@ -166,7 +168,8 @@ const LEVELS = ['disable', 'shared', 'dedicated', '3KB', '4KB', '8KB', '16KB', '
 function parseLevel(level, name) {
   if (level === undefined || level === null || level === '') return undefined;
   if (typeof level === 'boolean') return level ? 'shared' : 'disable';
-  if (LEVELS.includes(/** @type {string} */ (level))) return /** @type {string} */ (level);
+  const text = level instanceof String ? String(level) : level;
+  if (LEVELS.includes(/** @type {string} */ (text))) return /** @type {string} */ (text);
   const names = LEVELS.slice(0, -1).map((each) => `"${each}"`);
   throw invalidArgument(`websocket expects a valid ${name} option, either ${names.join(' ')} or "${LEVELS.at(-1)}"`);
 }

@@ -78,6 +78,8 @@ const MAX_BACKLOG_FOR_PONG: usize = 16 * 1024 * 1024;
 const LINGER: u64 = 10_000;
 /// How many closed sockets wait at once; beyond that they are dropped at once.
 const MAX_LINGERING: usize = 4096;
+/// Bytes of a read of a serial socket: what it may have to hold, beside an unfinished message.
+const SERIAL_READ: usize = 16 * 1024;
 /// Reads of one socket before the others get their turn.
 const READS_PER_POLL: usize = 4;
 
@@ -470,6 +472,7 @@ impl Socket {
     }
 
     fn poll_receive(self: &Rc<Self>, cx: &mut Context<'_>, life: &mut Life) {
+        let is_serial = self.is_serial();
         for _ in 0..READS_PER_POLL {
             let rests = self.is_paused.get() || self.is_held() || self.is_deaf.get();
             if rests || !self.engine().has_room(cx.waker()) {
@@ -483,7 +486,8 @@ impl Socket {
                 continue;
             }
             let mut scratch = self.engine().scratch.borrow_mut();
-            let mut buffer = ReadBuf::new(&mut scratch);
+            let length = if is_serial { SERIAL_READ } else { scratch.len() };
+            let mut buffer = ReadBuf::new(&mut scratch[..length]);
             match self.transport.poll_read(cx, &mut buffer) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(count)) if count > 0 => {
@@ -491,6 +495,10 @@ impl Socket {
                     self.receive(life.meaningful(buffer.filled_mut()));
                 }
                 Poll::Ready(_) => return self.lose(),
+            }
+            // The handler of what has just come decides whether there is a next read.
+            if is_serial && self.engine().has_undelivered(cx.waker()) {
+                return;
             }
         }
         cx.waker().wake_by_ref();

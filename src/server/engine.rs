@@ -159,6 +159,15 @@ impl Engine {
         has_room
     }
 
+    /// Whether there are events; if so, the waker of a reader that waits for each to be delivered is kept until they are.
+    pub(crate) fn has_undelivered(&self, reader: &Waker) -> bool {
+        let has_undelivered = !self.events.borrow().is_empty();
+        if has_undelivered {
+            self.starved.borrow_mut().push(reader.clone());
+        }
+        has_undelivered
+    }
+
     /// Asks for `socket`'s deadline to be looked at then.
     pub(crate) fn watch_socket(&self, deadline: u64, socket: Key) {
         self.clock.borrow_mut().insert(deadline, Timer::Socket(socket));
@@ -264,6 +273,9 @@ impl Engine {
         *self.clock.borrow_mut() = Clock::new();
         *self.sockets.borrow_mut() = Slots::new();
         *self.exchanges.borrow_mut() = Slots::new();
+        for server in self.servers.borrow().iter() {
+            server.abandon();
+        }
         *self.servers.borrow_mut() = Slots::new();
     }
 

@@ -143,6 +143,13 @@ impl Server {
         self.check_stopped();
     }
 
+    /// The environment is going away: lets go of what refers back to the server.
+    pub(crate) fn abandon(&self) {
+        for connection in self.connections.replace(Slots::new()).iter() {
+            connection.abandon();
+        }
+    }
+
     /// Announces the end of a stopped server once nothing is connected any more.
     pub(crate) fn check_stopped(self: &Rc<Self>) {
         let is_over =
