@@ -704,13 +704,20 @@ export interface Server<WebSocketData = undefined> extends Disposable {
    * `protocol`, which Bun does not have, picks a subprotocol by its name, if the client asks for it, and otherwise none (RFC 6455 §4.2.2); `false`
    * refuses all. It goes before `headers`, and {@link ServerWebSocket.protocol} tells the outcome.
    *
+   * `websocket`, which Bun does not have, are the handlers and limits of this connection, instead of those of the server: what `reload()` brings is
+   * not for it. The object is read once, when it comes for the first time, so make it once and not for every upgrade. Its handlers run in
+   * the async context of `serve()`, and its topics are those of the server. Where all connections have their own, `websocket: {}` for the server says
+   * to the compiler that handlers of requests may return nothing, and has handshakes pass by what is no handler.
+   *
    * @returns true, or false when it can't be: the request is no handshake of RFC 6455 (§4.2.1), was upgraded or answered before, was not received
    * by a server, or its client is gone. A version other than 13 gets its answer here: `426 Upgrade Required` (RFC 6455 §4.4)
-   * @throws TypeError `ERR_INVALID_ARG_TYPE` "To enable websocket support, set the "websocket" object in Bun.serve({})"
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "To enable websocket support, set the "websocket" object in Bun.serve({})", unless `websocket` is given
+   * @throws the errors of {@link WebSocketHandler} for `websocket`
    * @throws TypeError `ERR_INVALID_ARG_TYPE` "Missing argument", "upgrade requires a Request object", "upgrade options must be an object",
    * "upgrade options.headers must be a Headers or an object", "upgrade options.protocol must be the name of a subprotocol or false", "upgrade() must be called on the same server that received the request"
    * @throws TypeError "Invalid header name: '…'", "Header '…' has invalid value"; the request can still be answered
    */
+  upgrade<Data = undefined>(request: Request, ...options: OwnUpgradeArguments<Data>): boolean;
   upgrade(request: Request, ...options: UpgradeArguments<WebSocketData>): boolean;
   /**
    * Sends a message to every subscriber of a topic.
@@ -812,6 +819,11 @@ export default mantou;
 type UpgradeArguments<WebSocketData> = undefined extends WebSocketData
   ? [options?: { headers?: HeadersInit; protocol?: string | false; data?: WebSocketData }]
   : [options: { headers?: HeadersInit; protocol?: string | false; data: WebSocketData }];
+type OwnUpgradeArguments<Data> = [
+  options: { headers?: HeadersInit; protocol?: string | false; websocket: WebSocketHandler<Data> } & (undefined extends Data
+    ? { data?: Data }
+    : { data: Data }),
+];
 type HeadersInit = Headers | Record<string, string> | Iterable<readonly [string, string]>;
 type ParameterNames<Path extends string> = Path extends `${string}:${infer Name}/${infer Rest}`
   ? Name | ParameterNames<`/${Rest}`>

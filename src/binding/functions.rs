@@ -34,6 +34,7 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("listen", listen),
     ("listenUnix", listen_unix),
     ("configure", configure),
+    ("configureUpgrade", configure_upgrade),
     ("clearRoutes", clear_routes),
     ("addHandlerRoute", add_handler_route),
     ("addStaticRoute", add_static_route),
@@ -159,8 +160,26 @@ fn listen_error(error: &std::io::Error) -> Failure {
 /// `configure(server, maxPayloadLength, backpressureLimit, closeOnBackpressureLimit, publishToSelf, idleTimeout, sendPings, serial,
 /// compress, decompress)`: the last two are names of levels, or undefined.
 fn configure(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let config = websocket_config(arguments)?;
+    if let Some(server) = server(binding, arguments)? {
+        server.set_websocket(config);
+    }
+    binding.js.undefined()
+}
+
+/// `configureUpgrade(exchange, …)`: the same for the WebSocket that `upgrade` makes of it, alone.
+fn configure_upgrade(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let config = websocket_config(arguments)?;
+    if let Some(exchange) = exchange(binding, arguments)? {
+        *exchange.websocket.borrow_mut() = Some(Rc::new(config));
+    }
+    binding.js.undefined()
+}
+
+/// What follows the first of the arguments of `configure`.
+fn websocket_config(arguments: Arguments) -> Result<WebSocketConfig> {
     let backpressure_limit = arguments.number(2)? as usize;
-    let config = WebSocketConfig {
+    Ok(WebSocketConfig {
         max_payload_length: arguments.number(1)? as usize,
         backpressure_limit: (backpressure_limit > 0).then_some(backpressure_limit),
         close_on_backpressure_limit: arguments.boolean(3)?,
@@ -168,11 +187,7 @@ fn configure(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
         serial: arguments.boolean(7)?,
         deflate: DeflateConfig::new(level(arguments, 8)?, level(arguments, 9)?),
         idle: IdlePolicy::from_seconds(arguments.number(5)? as u32, arguments.boolean(6)?),
-    };
-    if let Some(server) = server(binding, arguments)? {
-        server.set_websocket(config);
-    }
-    binding.js.undefined()
+    })
 }
 
 fn level(arguments: Arguments, index: usize) -> Result<Option<Level>> {
@@ -315,10 +330,14 @@ fn publication(
     let publisher = if arguments.is_nullish(4)? { None } else { Some(arguments.key(4)?) };
     Ok(move |payload: &[u8]| {
         let Some(server) = server else { return 0.0 };
-        let Some(config) = server.websocket() else { return 0.0 };
+        let socket = publisher.and_then(|key| server.engine.find_socket(key));
+        let config = socket.map(|socket| socket.config()).or_else(|| server.websocket());
         // As in Bun: what is published by the server is compressed unless it says no, what a socket publishes only if it says so.
-        let compress = config.should_compress(asked, payload.len(), publisher.is_none());
-        let except = publisher.filter(|_| !config.publish_to_self);
+        let by_default = publisher.is_none();
+        let compress = config.as_ref().map_or(asked.unwrap_or(by_default), |config| {
+            config.should_compress(asked, payload.len(), by_default)
+        });
+        let except = publisher.filter(|_| !config.is_some_and(|config| config.publish_to_self));
         let published = server.publish(&topic, opcode, payload, compress, except);
         match published {
             Published { receivers: 0, .. } => 0.0,

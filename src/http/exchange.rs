@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 
 use super::body::{ResponseBody, ResponseStream};
 use super::connection::Connection;
+use crate::server::config::WebSocketConfig;
 use crate::server::engine::Engine;
 use crate::server::event::{BodyError, Event};
 use crate::server::instance::Server;
@@ -24,6 +25,8 @@ pub(crate) struct Exchange {
     pub(crate) head: request::Parts,
     /// The handler of the route it has taken, as JavaScript numbers them; without one it is for `fetch`.
     pub(crate) route: Option<u32>,
+    /// The configuration of the WebSocket it is about to become, where that is not its server's.
+    pub(crate) websocket: RefCell<Option<Rc<WebSocketConfig>>>,
     body: RefCell<Option<Incoming>>,
     reply: RefCell<Reply>,
     /// The outgoing body when it is streamed.
@@ -59,6 +62,7 @@ impl Exchange {
                 connection: Rc::clone(connection),
                 head,
                 route,
+                websocket: RefCell::default(),
                 body: RefCell::new((!body.is_end_stream()).then_some(body)),
                 reply: RefCell::new(Reply::Waiting(None)),
                 stream: RefCell::new(None),

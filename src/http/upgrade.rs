@@ -37,7 +37,7 @@ pub(crate) fn upgrade(
     cookies: &[HeaderValue],
     subprotocol: &Subprotocol,
 ) -> Option<Upgraded> {
-    let config = exchange.server().websocket()?;
+    let config = exchange.websocket.take().or_else(|| exchange.server().websocket())?;
     let accept = match handshake::accept(&exchange.head.method, &exchange.head.headers) {
         Ok(accept) => accept,
         Err(Refusal::NotAHandshake) => return None,

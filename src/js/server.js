@@ -26,6 +26,9 @@ const servers = /** @type {Map<number, ServerState>} */ (new Map());
  * @typedef {(thisArg: unknown, ...args: unknown[]) => any} Handler
  */
 
+/** @typedef {NonNullable<ReturnType<typeof parseWebSocket>>} WebSocketOptions */
+/** Handlers and limits of sockets that do not have those of their server. @typedef {{ handlers: Record<string, any>, limits: unknown[] }} OwnWebSocket */
+
 /**
  * @param {Function | undefined} handler
  * @returns {Handler | undefined}
@@ -63,6 +66,11 @@ class ServerState {
   hasShownAddress = false;
   scheme = 'http';
 
+  /** Of `serve()`, for handlers that an upgrade brings: they are not to run in that of a request. */
+  #context = captureContext();
+  /** What upgrades have brought. @type {WeakMap<object, OwnWebSocket>} */
+  #ownWebSockets = new WeakMap();
+
   /** @param {any} options */
   constructor(options) {
     this.development = parseDevelopment(options);
@@ -91,22 +99,52 @@ class ServerState {
     return number < 0 ? undefined : (this.routes?.handlerOf(number) ?? this.formerRoutes?.handlerOf(number));
   }
 
-  /** @param {NonNullable<ReturnType<typeof parseWebSocket>>} websocket */
-  configure({ handlers, limits, deflate }) {
-    this.handlers = { ...handlers, serial: limits.serial, context: captureContext() };
-    engine().configure(
-      this.key,
-      limits.maxPayloadLength,
-      limits.backpressureLimit,
-      limits.closeOnBackpressureLimit,
-      limits.publishToSelf,
-      limits.idleTimeout,
-      limits.sendPings,
-      limits.serial > 0,
-      deflate.compress,
-      deflate.decompress,
-    );
+  /** @param {WebSocketOptions} websocket */
+  configure(websocket) {
+    this.handlers = handlersOf(websocket, captureContext());
+    engine().configure(this.key, ...limitsOf(websocket));
   }
+
+  /**
+   * The `websocket` option of an upgrade, read once: the next upgrade with the same object has the same handlers and limits.
+   * @param {any} websocket
+   * @returns {OwnWebSocket | undefined}
+   */
+  ownWebSocket(websocket) {
+    const known = this.#ownWebSockets.get(websocket);
+    if (known !== undefined) return known;
+    const options = parseWebSocket(websocket);
+    if (options === undefined) return undefined;
+    const own = { handlers: handlersOf(options, this.#context), limits: limitsOf(options) };
+    this.#ownWebSockets.set(websocket, own);
+    return own;
+  }
+}
+
+/**
+ * @param {WebSocketOptions} options
+ * @param {ReturnType<typeof captureContext>} context
+ */
+function handlersOf({ handlers, limits }, context) {
+  return { ...handlers, serial: limits.serial, context };
+}
+
+/**
+ * What the native `configure` takes.
+ * @param {WebSocketOptions} options
+ */
+function limitsOf({ limits, deflate }) {
+  return [
+    limits.maxPayloadLength,
+    limits.backpressureLimit,
+    limits.closeOnBackpressureLimit,
+    limits.publishToSelf,
+    limits.idleTimeout,
+    limits.sendPings,
+    limits.serial > 0,
+    deflate.compress,
+    deflate.decompress,
+  ];
 }
 
 /**
@@ -310,7 +348,7 @@ const serverClass = (className) =>
       const state = stateOf(this, className);
       if (arguments.length < 2) throw invalidArgument('Missing argument');
       if (topic === undefined || topic === null) throw invalidArgument('Expected string');
-      if (state.handlers === undefined) return 0;
+      if (state.handlers === undefined && state.pendingWebSockets === 0) return 0;
       const name = toText(topic);
       if (name === '') throw new Error('publish requires a topic string');
       if (data instanceof Blob) throw new TypeError('publish cannot send a Blob synchronously; await blob.bytes() first');
@@ -376,7 +414,7 @@ const serverClass = (className) =>
     upgrade(/** @type {any} */ request, /** @type {any} */ options) {
       const state = stateOf(this, className);
       if (arguments.length === 0) throw invalidArgument('Missing argument');
-      if (state.handlers === undefined) {
+      if (state.handlers === undefined && options?.websocket == null) {
         throw invalidArgument('To enable websocket support, set the "websocket" object in Bun.serve({})');
       }
       if (!(request instanceof Request)) throw invalidArgument('upgrade requires a Request object');
@@ -388,12 +426,14 @@ const serverClass = (className) =>
         throw invalidArgument('upgrade() must be called on the same server that received the request');
       }
       const data = options?.data;
+      const own = state.ownWebSocket(options?.websocket);
       const fields = upgradeFields(options?.headers);
       const protocol = upgradeProtocol(options?.protocol);
       if (exchange === undefined) return false;
+      if (own !== undefined) engine().configureUpgrade(exchange.key, ...own.limits);
       const upgraded = engine().upgrade(exchange.key, fields, protocol, cookieFields(exchange));
       if (upgraded === undefined) return false;
-      const ws = createSocket(upgraded, state, data);
+      const ws = createSocket(upgraded, state, data, own?.handlers);
       exchange.upgradeTo(ws);
       Socket.runOpen(ws);
       return true;

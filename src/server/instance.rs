@@ -76,12 +76,14 @@ impl Server {
         self.websocket.borrow().clone()
     }
 
-    /// Replaces the configuration, for open sockets too.
+    /// Replaces the configuration, for open sockets too; those that have one of their own keep it.
     pub(crate) fn set_websocket(self: &Rc<Self>, config: WebSocketConfig) {
         let config = Rc::new(config);
-        *self.websocket.borrow_mut() = Some(Rc::clone(&config));
+        let Some(former) = self.websocket.replace(Some(Rc::clone(&config))) else { return };
         for socket in self.engine.sockets.borrow().iter().filter(|socket| Rc::ptr_eq(&socket.server, self)) {
-            socket.set_config(&config);
+            if Rc::ptr_eq(&socket.config(), &former) {
+                socket.set_config(&config);
+            }
         }
     }
 
