@@ -48,6 +48,16 @@ export const differences = {
     mantou: 'any RFC 9110 token reaches fetch',
     why: 'nothing is dropped without an answer',
   },
+  'strict-framing': {
+    bun: 'NUL and bare LF in a request line are another version (505); two Hosts, DEL in a value and empty elements beside chunked pass',
+    mantou: '400',
+    why: 'RFC 9112 §2.2, §3.2, §6.1: what can be read in two ways is refused',
+  },
+  'lenient-framing': {
+    bun: 'trailers, OPTIONS * and empty lines before a request get 400',
+    mantou: 'accepted',
+    why: 'RFC 9112 §2.2, §3.2.4, §7.1.2',
+  },
   'reason-phrase': {
     bun: 'statusText is ignored, unknown codes get "HM"',
     mantou: 'a given statusText is sent; otherwise the standard phrase, or an empty one',

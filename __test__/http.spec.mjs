@@ -10,12 +10,13 @@ import { held } from './support/held.mjs';
 import { killPrograms, run } from './support/program.mjs';
 import { RawClient } from './support/raw-client.mjs';
 import { connectTo, exchange, isChunked, readChunk, readResponse, request } from './support/raw-http.mjs';
-import { isBunRuntime, notYet, notYetInBun, serve } from './support/target.mjs';
+import { isBunRuntime, notYetInBun, serve } from './support/target.mjs';
 
 afterEach(cleanUp);
 afterEach(killPrograms);
 
 const MEGABYTE = 1024 * 1024;
+const BIG = randomBytes(20 * MEGABYTE);
 const start = (fetch, options) => serve({ development: false, fetch, ...options });
 const bytes = (words) => new TextEncoder().encode(words);
 const sha1 = (data) => createHash('sha1').update(data).digest('hex');
@@ -75,6 +76,7 @@ describe('the request', () => {
     ['the port of the Host header', request('GET', '/', { Host: 'example.org:8080' }), 'http://example.org:8080/'],
     ['the host in lower case', request('GET', '/Path', { Host: 'Example.ORG' }), 'http://example.org/Path'],
     ['the query', request('GET', '/p?x=1&y=%20'), 'http://localhost/p?x=1&y=%20'],
+    ['the fragment', request('GET', '/p?x=1#there'), 'http://localhost/p?x=1#there'],
     ['dot segments resolved', request('GET', '/a/../b/./c'), 'http://localhost/b/c'],
     ['encoded dot segments resolved', request('GET', '/%2e%2e/a%2Fb'), 'http://localhost/a%2Fb'],
     ['doubled slashes', request('GET', '//x//y'), 'http://localhost//x//y'],
@@ -83,15 +85,13 @@ describe('the request', () => {
     ['only the path without a Host header', 'GET /p?q HTTP/1.0\r\n\r\n', '/p?q'],
     ['only the path with an empty Host header', request('GET', '/p', { Host: '' }), '/p'],
     ['only the path with an invalid Host header', request('GET', '/p', { Host: 'a b' }), '/p'],
+    ['only the path with credentials in the Host header', request('GET', '/p', { Host: 'user:secret@a' }), '/p'],
+    ['only the path with a path in the Host header', request('GET', '/p', { Host: 'a/b?c#d' }), '/p'],
   ]) {
     test(`has a url with ${what}`, async () => {
       assert.equal(await seenBy((req) => req.url, sent), url);
     });
   }
-
-  test('has a url with the fragment', { skip: notYet('fragments in request targets') }, async () => {
-    assert.equal(await seenBy((req) => req.url, request('GET', '/p?x=1#there')), 'http://localhost/p?x=1#there');
-  });
 
   test('has headers in lower case, in order, with repeated ones joined', async () => {
     const sent = request('GET', '/', { 'X-B': '1', 'x-a': ['1', '2'], Cookie: ['a=1', 'b=2'], 'X-Space': '  a b \t', 'X-Empty': '' });
@@ -354,6 +354,30 @@ describe('the body of a request', () => {
 
     assert.deepEqual(await failures.next(), [['AbortError', 'The connection was closed.', true]]);
   });
+
+  for (const how of ['destroy', 'halfClose', 'reset']) {
+    test(`that breaks off is no error of the handler's (${how})`, async () => {
+      const child = run(`
+        const server = serve({
+          development: false,
+          fetch(req, own) {
+            own.stop();
+            print('fetch');
+            return req.text();
+          },
+        });
+        print(server.port);
+      `);
+      const client = await connectTo({ port: Number(await child.line()) });
+
+      client.write(post('abc', { 'Content-Length': 100 }));
+      await child.line();
+      client[how]();
+
+      const { code, stderr } = await child.exited();
+      assert.deepEqual([code, stderr], [0, '']);
+    });
+  }
 });
 
 describe('req.signal', () => {
@@ -373,6 +397,26 @@ describe('req.signal', () => {
       assert.deepEqual([reason.name, reason.code, reason.message], ['AbortError', 20, 'The connection was closed.']);
     });
   }
+
+  test('aborts when the client leaves in the middle of a big answer', async () => {
+    const aborts = calls('abort');
+    const server = start((req) => {
+      req.signal.addEventListener('abort', () => aborts(req.signal.reason.name));
+      return new Response(BIG);
+    });
+    const client = await connectTo(server);
+    client.pause();
+
+    client.write(request('GET', '/'));
+    while (client.bytes.length === 0) {
+      client.resume();
+      await later();
+      client.pause();
+    }
+    client.reset();
+
+    assert.deepEqual(await aborts.next(), ['AbortError']);
+  });
 
   test('stays quiet after a normal response, also when the connection is closed then', async () => {
     const aborts = calls('abort');
@@ -1234,7 +1278,6 @@ describe('a connection', () => {
 });
 
 describe('much', () => {
-  const BIG = randomBytes(20 * MEGABYTE);
   const digest = sha1(BIG);
   const url = (server) => `http://127.0.0.1:${server.port}/`;
 

@@ -6,7 +6,7 @@ import { differs } from './differences.mjs';
 import { cleanUp } from './support/connect.mjs';
 import { handshake, RawClient } from './support/raw-client.mjs';
 import { connectTo, exchange, readResponse, request } from './support/raw-http.mjs';
-import { isBunRuntime, notYet, notYetInBun, serve } from './support/target.mjs';
+import { isBunRuntime, notYetInBun, serve } from './support/target.mjs';
 import { invalidArgType, throwsExactly } from './support/throws.mjs';
 
 afterEach(cleanUp);
@@ -136,7 +136,7 @@ describe('a request takes', () => {
     });
   }
 
-  test('no route with a fragment', { skip: notYet('fragments in request targets') }, async () => {
+  test('no route with a fragment', async () => {
     assert.deepEqual(await taken(['/a', '/:x'], ['/a#b', '/#']), [
       ['/:x', { x: 'a#b' }],
       ['/:x', { x: '#' }],

@@ -8,7 +8,7 @@ import { differs } from './differences.mjs';
 import { calls } from './support/calls.mjs';
 import { cleanUp, pair, serveSockets } from './support/connect.mjs';
 import { acceptFor, close, HANDSHAKE_ACCEPT, handshake, ping, RawClient, randomKey, text } from './support/raw-client.mjs';
-import { isBunRuntime, notYet, serve } from './support/target.mjs';
+import { isBunRuntime, serve } from './support/target.mjs';
 import { invalidArgType, throwsExactly } from './support/throws.mjs';
 
 afterEach(cleanUp);
@@ -334,7 +334,7 @@ describe('after upgrade()', () => {
     assert.deepEqual([req.url, req.method, req.headers.get('user-agent')], [url, 'GET', agent]);
   });
 
-  test('requestIP() is null and timeout() does nothing', { skip: notYet('server.timeout()') }, async () => {
+  test('requestIP() is null and timeout() does nothing', async () => {
     const seen = calls('fetch');
     const client = await shake((req, server) => {
       const before = server.requestIP(req);

@@ -33,8 +33,10 @@ const LIMIT = 120;
 const table = {
   autobahn: { on: ['node'], alone: true, limit: 900 }, // waits for what must happen within a second; may have to install the suite
   chat: { on: ['node'], alone: true, limit: 600 }, // starts Chromium, and the chat on every host; may have to install the browser
+  clients: { on: ['node', 'bun', 'oracle'], limit: 900 }, // starts a browser and four runtimes; may have to install or build them
   'close-cause': { on: own },
   dropped: { on: own },
+  'http-idle': { alone: true }, // real time, to 100 ms
   'idle-timeout': { alone: true }, // real time, to 100 ms
   loader: { on: ['node'] },
   memory: { on: ['node'], alone: true, limit: 600 },

@@ -19,7 +19,7 @@ use crate::http::exchange::Exchange;
 use crate::http::routes::{Route, Routes};
 use crate::http::static_route::StaticRoute;
 use crate::http::upgrade::{self, Subprotocol};
-use crate::server::config::{Listen, WebSocketConfig};
+use crate::server::config::{HttpConfig, Listen, WebSocketConfig};
 use crate::server::connection::{Sent, Socket};
 use crate::server::instance::{Published, Server};
 use crate::server::listener::{Listener, NotFound};
@@ -43,6 +43,7 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("setHasFetch", set_has_fetch),
     ("stop", stop),
     ("setReferenced", set_referenced),
+    ("closeIdleConnections", close_idle_connections),
     ("pendingRequests", pending_requests),
     ("subscriberCount", subscriber_count),
     ("publishText", publish_text),
@@ -50,6 +51,7 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("upgrade", upgrade_exchange),
     ("forget", forget),
     ("peerOf", peer_of),
+    ("timeout", timeout),
     ("watch", watch),
     ("readBody", read_body),
     ("discardBody", discard_body),
@@ -92,19 +94,20 @@ fn wake(binding: &Rc<Binding>, _: Arguments) -> Result<Value> {
     binding.js.undefined()
 }
 
-/// `listen(hostname | null, port, reusePort, ipv6Only)`: `[server, address, port, isIPv6]`.
+/// `listen(idleTimeout, warnsOfTimeout, maxRequestBodySize, hostname | null, port, reusePort, ipv6Only)`:
+/// `[server, address, port, isIPv6]`.
 fn listen(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    let hostname = if arguments.is_nullish(0)? { None } else { Some(arguments.text(0)?) };
-    let port = arguments.number(1)? as u16;
+    let hostname = if arguments.is_nullish(3)? { None } else { Some(arguments.text(3)?) };
+    let port = arguments.number(4)? as u16;
     let listen =
-        Listen::Tcp { hostname, port, reuse_port: arguments.boolean(2)?, ipv6_only: arguments.boolean(3)? };
-    start(binding, &listen)
+        Listen::Tcp { hostname, port, reuse_port: arguments.boolean(5)?, ipv6_only: arguments.boolean(6)? };
+    start(binding, arguments, &listen)
 }
 
-/// `listenUnix(path)`: `[server]`.
+/// `listenUnix(idleTimeout, warnsOfTimeout, maxRequestBodySize, path)`: `[server]`.
 #[cfg(unix)]
 fn listen_unix(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    start(binding, &Listen::Unix(arguments.text(0)?.into_bytes()))
+    start(binding, arguments, &Listen::Unix(arguments.text(3)?.into_bytes()))
 }
 
 #[cfg(not(unix))]
@@ -112,12 +115,17 @@ fn listen_unix(_: &Rc<Binding>, _: Arguments) -> Result<Value> {
     Err(Failure::Error { code: "ENOTSUP", message: "unix sockets are not supported on this platform".into() })
 }
 
-fn start(binding: &Rc<Binding>, listen: &Listen) -> Result<Value> {
+fn start(binding: &Rc<Binding>, arguments: Arguments, listen: &Listen) -> Result<Value> {
     let (js, engine) = (binding.js, &binding.engine);
+    let http = HttpConfig {
+        idle_timeout: arguments.number(0)?,
+        warns_of_timeout: arguments.boolean(1)?,
+        max_request_body_size: arguments.number(2)? as u64,
+    };
     let (listener, address) = Listener::bind(engine, listen).map_err(|error| listen_error(&error))?;
     let mut made = None;
     let key = engine.servers.borrow_mut().insert_with(|key| {
-        let server = Rc::new(Server::new(key, Rc::clone(engine), listener));
+        let server = Rc::new(Server::new(key, Rc::clone(engine), listener, http));
         made = Some(Rc::clone(&server));
         server
     });
@@ -280,6 +288,12 @@ fn set_referenced(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> 
     binding.js.undefined()
 }
 
+/// `closeIdleConnections(server)`: how many it has closed.
+fn close_idle_connections(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let count = server(binding, arguments)?.map_or(0, |server| server.close_idle_connections());
+    binding.js.number(count as f64)
+}
+
 /// `pendingRequests(server)`.
 fn pending_requests(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let count = server(binding, arguments)?.map_or(0, |server| server.pending_requests.get());
@@ -403,6 +417,14 @@ fn peer_of(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
             js.boolean(peer.is_ipv6())?,
         ]),
     }
+}
+
+/// `timeout(exchange, seconds)`: how long its connection may be without a sign of life from now on.
+fn timeout(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(exchange) = exchange(binding, arguments)?.filter(|exchange| !exchange.is_upgraded()) {
+        exchange.connection.set_timeout(arguments.number(1)?);
+    }
+    binding.js.undefined()
 }
 
 /// `watch(exchange)`: JavaScript wants to hear how it ends. False when it is over.

@@ -193,7 +193,13 @@ impl Drop for ResponseBody {
                 Content::Stream(stream) => stream.is_done() || exchange.head.method == http::Method::HEAD,
                 Content::File(file) => file.left() == 0,
             };
-            exchange.finish(!is_complete);
+            if is_complete {
+                // hyper has all of it, but maybe not yet the kernel.
+                let connection = Rc::clone(&exchange.connection);
+                connection.finish_when_flushed(exchange);
+            } else {
+                exchange.finish(true);
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 
 use super::body::{ResponseBody, ResponseStream};
 use super::connection::Connection;
+use super::framing::Refusal;
 use crate::server::config::WebSocketConfig;
 use crate::server::engine::Engine;
 use crate::server::event::{BodyError, Event};
@@ -35,6 +36,8 @@ pub(crate) struct Exchange {
     is_watched: Cell<bool>,
     has_ended: Cell<bool>,
     reads_body: Cell<bool>,
+    /// Bytes of the body that have been read.
+    body_size: Cell<u64>,
 }
 
 /// How far the answer is.
@@ -69,6 +72,7 @@ impl Exchange {
                 is_watched: Cell::new(false),
                 has_ended: Cell::new(false),
                 reads_body: Cell::new(false),
+                body_size: Cell::new(0),
             });
             made = Some(Rc::clone(&exchange));
             exchange
@@ -137,6 +141,17 @@ impl Exchange {
         matches!(*self.reply.borrow(), Reply::Upgraded)
     }
 
+    /// Whether hyper has begun to write the answer, or is done with it.
+    pub(crate) fn is_answer_taken(&self) -> bool {
+        matches!(*self.reply.borrow(), Reply::Taken)
+    }
+
+    /// Ends an exchange whose answer has not been taken, and never will be. `aborted`: the client does not get any.
+    pub(crate) fn dismiss(&self, aborted: bool) {
+        self.finish(aborted);
+        drop(self.reply.replace(Reply::Taken));
+    }
+
     /// There will be no answer: the connection is reset.
     pub(crate) fn reset(&self) {
         self.connection.decide(super::connection::Fate::Reset);
@@ -168,7 +183,7 @@ impl Exchange {
         }
         self.drain_body();
         self.drop_answer();
-        self.connection.release();
+        self.connection.release(self);
         if !matches!(*self.reply.borrow(), Reply::Upgraded) {
             self.forget();
         }
@@ -204,10 +219,14 @@ impl Exchange {
                 None => Ok(None),
             };
             exchange.reads_body.set(false);
-            if piece.is_err() {
+            let error = piece.as_ref().err().copied();
+            if let Some(BodyError::Lost) = error {
                 exchange.abort_signal();
             }
             exchange.server().engine.push(Event::Body(exchange.key, piece));
+            if let Some(BodyError::TooLarge) = error {
+                exchange.refuse_body();
+            }
         });
     }
 
@@ -217,13 +236,26 @@ impl Exchange {
                 Some(Ok(frame)) => {
                     // Trailers carry nothing for a Request.
                     if let Ok(data) = frame.into_data() {
+                        let size = self.body_size.get() + data.len() as u64;
+                        if size > self.server().http.max_request_body_size {
+                            return Err(BodyError::TooLarge);
+                        }
+                        self.body_size.set(size);
                         *self.body.borrow_mut() = Some(body);
                         return Ok(Some(data));
                     }
                 }
-                Some(Err(_)) => return Err(BodyError),
+                Some(Err(_)) => return Err(BodyError::Lost),
                 None => return Ok(None),
             }
+        }
+    }
+
+    /// The body is larger than it may be, and says so only now, because it is chunked. The client hears of it unless it has an answer.
+    fn refuse_body(&self) {
+        if self.awaits_answer() {
+            self.dismiss(false);
+            self.connection.refuse(Refusal::PayloadTooLarge);
         }
     }
 
@@ -232,11 +264,6 @@ impl Exchange {
         if let Some(body) = self.body.take() {
             drain(&self.server().engine, body);
         }
-    }
-
-    /// Takes the body out, for the end of HTTP.
-    pub(crate) fn take_body(&self) -> Option<Incoming> {
-        self.body.take()
     }
 }
 

@@ -50,7 +50,9 @@ pub(crate) fn upgrade(
     };
     let server = Rc::clone(exchange.server());
     let engine = &server.engine;
-    if exchange.connection.is_half_closed()
+    // Nobody can tell where the frames begin behind a chunked content.
+    if exchange.connection.framing.borrow().content_left().is_none()
+        || exchange.connection.is_half_closed()
         || exchange.connection.transport.is_at_end()
         || !exchange.set_upgraded()
     {
@@ -73,7 +75,7 @@ pub(crate) fn upgrade(
     })?;
     server.websocket_count.set(server.websocket_count.get() + 1);
     let socket = made?;
-    exchange.connection.decide(Fate::Upgrade(Rc::clone(&socket), content_length(exchange)));
+    exchange.connection.decide(Fate::Upgrade(Rc::clone(&socket)));
     let protocol = accept.protocol_with(&fields);
     Some(Upgraded { socket, protocol, extensions: agreed.map(|agreed| agreed.to_string()) })
 }
@@ -103,10 +105,4 @@ fn version_refusal(exchange: &Rc<Exchange>) -> http::Response<super::body::Respo
     response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
-}
-
-/// Bytes of a content that the handshake request should not have had.
-fn content_length(exchange: &Exchange) -> usize {
-    let value = exchange.head.headers.get(header::CONTENT_LENGTH);
-    value.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
 }

@@ -6,7 +6,7 @@
 const { coded, invalidArgument } = require('./errors.js');
 
 /** What Bun's types know and mantou does not do (yet): accepted-and-ignored would be a lie. */
-const UNSUPPORTED = ['tls', 'key', 'cert', 'ca', 'passphrase', 'idleTimeout', 'maxRequestBodySize', 'http2', 'http3'];
+const UNSUPPORTED = ['tls', 'key', 'cert', 'ca', 'passphrase', 'http2', 'http3'];
 
 /** The environment at start: setting a variable later has no effect, as in Bun. */
 const environmentPort = [process.env.BUN_PORT, process.env.PORT, process.env.NODE_PORT].find((value) => value !== undefined);
@@ -52,6 +52,25 @@ function parseHandlers(options) {
   return {
     fetch: optionalFunction(options.fetch, 'Expected fetch() to be a function'),
     error: optionalFunction(options.error, 'Expected error to be a function'),
+  };
+}
+
+const IDLE_TIMEOUT = 10;
+const MAX_REQUEST_BODY_SIZE = 128 * 1024 * 1024;
+
+/**
+ * The limits of HTTP: seconds, of which 0 and less mean none, whether nobody chose them, and bytes.
+ * @param {any} options
+ * @returns {{ idleTimeout: number, isDefault: boolean, maxRequestBodySize: number }}
+ */
+function parseHttp({ idleTimeout, maxRequestBodySize }) {
+  const isDefault = idleTimeout === undefined || idleTimeout === null;
+  if (!isDefault && !isInteger(idleTimeout)) throw invalidArgument('Bun.serve expects idleTimeout to be an integer');
+  return {
+    idleTimeout: isDefault ? IDLE_TIMEOUT : idleTimeout,
+    isDefault,
+    // Bun takes whatever is no number for none given, and NaN for 0.
+    maxRequestBodySize: typeof maxRequestBodySize === 'number' ? maxRequestBodySize : MAX_REQUEST_BODY_SIZE,
   };
 }
 
@@ -225,6 +244,7 @@ module.exports = {
   checkSupported,
   parseDevelopment,
   parseHandlers,
+  parseHttp,
   parseListen,
   parseWebSocket,
 };

@@ -10,6 +10,12 @@ const { Socket } = require('./socket.js');
 /** Exchanges that wait for an event, by their native number. */
 const waiting = /** @type {Map<number, Exchange>} */ (new Map());
 
+/**
+ * What comes of reading a body: bytes, null at its end, undefined when the client has left, false when there are more bytes than
+ * `maxRequestBodySize`.
+ * @typedef {ArrayBuffer | null | undefined | false} BodyPiece
+ */
+
 /** One request and its answer, as JavaScript sees it. */
 class Exchange {
   /** The `Request`'s signal, once touched. @type {AbortController | undefined} */
@@ -18,7 +24,7 @@ class Exchange {
   socket;
   /** The answer being streamed. @type {{ cancel(reason: unknown): void, resume(): void } | undefined} */
   answer;
-  /** The request's body being read. @type {((piece: ArrayBuffer | null | undefined) => void) | undefined} */
+  /** The request's body being read. @type {((piece: BodyPiece) => void) | undefined} */
   onBody;
   /** `req.cookies`, once touched. @type {InstanceType<typeof import('./cookies.js').CookieMap> | undefined} */
   cookies;
@@ -26,6 +32,8 @@ class Exchange {
   isOver = false;
   /** An answer was given. */
   isAnswered = false;
+  /** The client left in the middle of the body. */
+  isBroken = false;
 
   /**
    * @param {any} server the state of its server (`server.js`)
@@ -43,6 +51,15 @@ class Exchange {
     if (this.isOver || waiting.has(this.key)) return;
     waiting.set(this.key, this);
     if (!engine().watch(this.key)) this.isOver = true;
+  }
+
+  /**
+   * Whether nobody waits for an answer: the client is gone, was refused in the middle of its body, or broke it off. A client that has
+   * only closed its half behind a whole request still waits.
+   */
+  isForsaken() {
+    if (this.isBroken) engine().failBody(this.key);
+    return this.isBroken || !engine().watch(this.key);
   }
 
   /** The signal of its request. */
@@ -94,6 +111,9 @@ function isAccepted(method) {
   return accepted;
 }
 
+/** What a Host is made of (RFC 9110 §7.2): no credentials, no path. */
+const HOST = /^[\w!$%&'()*+,.:;=[\]~-]+$/;
+
 /** Stands in where there is no host to make an absolute URL of. */
 const PLACEHOLDER = 'http://localhost';
 
@@ -116,7 +136,7 @@ const IncomingRequest = class Request extends globalThis.Request {
   constructor(exchange, method, target, fields, hasBody) {
     const { url, isAbsolute } = resolveTarget(target, fields, exchange.server.scheme);
     const isRefused = !isAccepted(method);
-    super(isAbsolute ? url : PLACEHOLDER + url, {
+    super(isAbsolute ? url : PLACEHOLDER + (url.startsWith('/') ? url : ''), {
       method: isRefused ? 'POST' : method,
       headers: fields,
       credentials: 'include',
@@ -151,15 +171,17 @@ const IncomingRequest = class Request extends globalThis.Request {
 };
 
 /**
- * The URL of a request (§8.1): absolute when there is a usable Host, otherwise the path alone.
+ * The URL of a request (§8.1): absolute when there is a usable Host, otherwise the path alone. The target of CONNECT, which has none,
+ * stays as it came.
  * @param {string} target
  * @param {[string, string][]} fields
  * @param {string} scheme
  */
 function resolveTarget(target, fields, scheme) {
-  const host = fields.find(([name]) => name === 'host')?.[1];
   const path = pathOf(target);
-  if (host) {
+  if (path === undefined) return { url: target, isAbsolute: false };
+  const host = fields.find(([name]) => name === 'host')?.[1];
+  if (host && HOST.test(host)) {
     const url = `${scheme}://${host}${path}`;
     if (URL.canParse(url)) return { url, isAbsolute: true };
   }
@@ -167,14 +189,14 @@ function resolveTarget(target, fields, scheme) {
 }
 
 /**
- * The path and query of a target in origin-form or absolute-form; other forms have none.
+ * The path, query and fragment of a target in origin-form or absolute-form, or of the asterisk; other forms have none.
  * @param {string} target
  */
 function pathOf(target) {
   if (target.startsWith('/')) return target;
-  const match = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*(.*)$/i.exec(target);
-  if (match === null) return '/';
-  return match[1].startsWith('/') ? match[1] : `/${match[1]}`;
+  if (target === '*') return '/';
+  const path = /^https?:\/\/[^/?#]*(.*)$/i.exec(target)?.[1];
+  return path === undefined || path.startsWith('/') ? path : `/${path}`;
 }
 
 /**
@@ -192,8 +214,13 @@ function bodyOf(exchange) {
             exchange.onBody = undefined;
             bodies.delete(exchange.key);
             if (piece === undefined) {
+              exchange.isBroken = true;
               exchange.abort();
               controller.error(connectionClosed());
+            } else if (piece === false) {
+              // With 413, unless there is an answer already.
+              exchange.isAnswered = true;
+              controller.error(new Error('Request body exceeded maxRequestBodySize'));
             } else if (piece === null) {
               controller.close();
               controller.byobRequest?.respond(0);
@@ -235,7 +262,7 @@ function splitFields(text) {
   return fields;
 }
 
-events.body = (/** @type {number} */ key, /** @type {ArrayBuffer | null | undefined} */ piece) => {
+events.body = (/** @type {number} */ key, /** @type {BodyPiece} */ piece) => {
   bodies.get(key)?.onBody?.(piece);
 };
 

@@ -33,7 +33,7 @@ const RoutedRequest = class Request extends IncomingRequest {
 
   /** @returns {Record<string, string>} */
   get params() {
-    const params = this.#params ?? parametersOf(this.#route, pathOf(this.#target).split('?', 1)[0]);
+    const params = this.#params ?? parametersOf(this.#route, String(pathOf(this.#target)).split('?', 1)[0]);
     this.#params = params;
     return params;
   }

@@ -8,8 +8,8 @@ const { isPromise } = require('node:util/types');
 const { captureContext, scopeOf } = require('./context.js');
 const { engine, events } = require('./engine.js');
 const { coded, invalidArgument, invalidThis, missingArguments, toText } = require('./errors.js');
-const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseListen, parseWebSocket } = require('./options.js');
 const { enumerable } = require('./members.js');
+const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseHttp, parseListen, parseWebSocket } = require('./options.js');
 const { Exchange, IncomingRequest, exchangeOf, splitFields, watchedOf } = require('./request.js');
 const { cookieFields, isResponse, sendResponse, sendText, unsendable } = require('./response.js');
 const { RoutedRequest } = require('./routed-request.js');
@@ -154,6 +154,7 @@ function limitsOf({ limits, deflate }) {
 function serve(options) {
   checkObject(options);
   checkSupported(options);
+  const http = parseHttp(options);
   const { fetch, error } = parseHandlers(options);
   const routes = parseRoutes(options, inContext);
   if (fetch === undefined && !routes?.hasAnswers) throw invalidArgument(NEEDS_FETCH);
@@ -162,7 +163,7 @@ function serve(options) {
   const state = new ServerState(options);
   state.fetch = inContext(fetch);
   state.error = inContext(error);
-  bind(state, listen);
+  bind(state, http, listen);
   if (routes !== undefined) {
     try {
       state.route(routes);
@@ -188,13 +189,15 @@ const NEEDS_FETCH = `Bun.serve() needs either:
 
 /**
  * @param {ServerState} state
+ * @param {ReturnType<typeof parseHttp>} http
  * @param {ReturnType<typeof parseListen>} listen
  */
-function bind(state, listen) {
+function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen) {
   const native = engine();
+  const limits = [idleTimeout, isDefault && state.development, maxRequestBodySize];
   if ('unix' in listen) {
     try {
-      [state.key] = native.listenUnix(listen.unix);
+      [state.key] = native.listenUnix(...limits, listen.unix);
     } catch (error) {
       throw unixError(error, listen.unix);
     }
@@ -204,7 +207,7 @@ function bind(state, listen) {
   }
   const { hostname, port, reusePort, ipv6Only } = listen;
   try {
-    const [key, address, boundPort, isIPv6] = native.listen(hostname, port, reusePort, ipv6Only);
+    const [key, address, boundPort, isIPv6] = native.listen(...limits, hostname, port, reusePort, ipv6Only);
     state.key = key;
     state.hostname = hostname ?? 'localhost';
     state.port = boundPort;
@@ -329,6 +332,10 @@ const serverClass = (className) =>
       return state.url;
     }
 
+    closeIdleConnections() {
+      return engine().closeIdleConnections(stateOf(this, className).key);
+    }
+
     /** Calls the fetch handler without a connection. */
     fetch(/** @type {any} */ input) {
       const state = stateOf(this, className);
@@ -371,6 +378,8 @@ const serverClass = (className) =>
       if (arguments.length === 0) throw missingArguments('reload', 1, 0);
       if (typeof options !== 'object' || options === null) throw invalidArgument('Bun.serve expects an object');
       checkSupported(options);
+      // Checked and ignored, as in Bun: connections keep the limits that the server began with.
+      parseHttp(options);
       const { fetch, error } = parseHandlers(options);
       const routes = parseRoutes(options, inContext);
       const websocket = parseWebSocket(options.websocket);
@@ -404,6 +413,15 @@ const serverClass = (className) =>
         throw invalidArgument('subscriberCount requires a topic name as a string');
       }
       return engine().subscriberCount(state.key, toText(topic));
+    }
+
+    timeout(/** @type {any} */ request, /** @type {any} */ seconds) {
+      stateOf(this, className);
+      if (arguments.length < 2 || request === undefined || request === null) throw missingArguments('timeout', 2, arguments.length);
+      if (typeof seconds !== 'number') throw new Error('timeout() requires a number');
+      if (!(request instanceof Request)) throw invalidArgument('timeout() requires a Request object');
+      const exchange = exchangeOf(request);
+      if (exchange !== undefined) engine().timeout(exchange.key, seconds);
     }
 
     unref() {
@@ -642,7 +660,7 @@ function finish(state, exchange, value, isError) {
     else handleError(state, exchange, problem);
   } else if (isError) {
     handleError(state, exchange, value);
-  } else {
+  } else if (!exchange.isForsaken()) {
     console.error(`error: Expected a Response object, but received '${describe(value)}'`);
     if (state.development) sendText(exchange, 200, 'text/plain', WELCOME);
     else sendText(exchange, 204, null, null);
@@ -657,12 +675,13 @@ function describe(value) {
 }
 
 /**
- * The handler has thrown `error`: the `error` handler answers.
+ * The handler has thrown `error`: the `error` handler answers, if there is somebody to answer to.
  * @param {ServerState} state
  * @param {InstanceType<typeof Exchange>} exchange
  * @param {unknown} error
  */
 function handleError(state, exchange, error) {
+  if (exchange.isForsaken()) return;
   if (state.error === undefined) {
     sendErrorPage(state, exchange, error);
     return;
@@ -757,6 +776,11 @@ events.stopped = (/** @type {number} */ key) => {
   const state = servers.get(key);
   servers.delete(key);
   state?.hasStopped();
+};
+
+/** A handler took longer than the timeout that nobody chose. Comes once, in development. */
+events.timedOut = () => {
+  console.error('warn: Bun.serve() timed out a request after 10 seconds. Pass `idleTimeout` to configure.');
 };
 
 module.exports = { serve };

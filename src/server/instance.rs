@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use http::{HeaderMap, Method};
 
-use super::config::WebSocketConfig;
+use super::config::{HttpConfig, WebSocketConfig};
 use super::connection::Sent;
 use super::engine::Engine;
 use super::event::Event;
@@ -22,6 +22,7 @@ pub(crate) struct Server {
     pub(crate) key: Key,
     pub(crate) engine: Rc<Engine>,
     pub(crate) topics: Topics,
+    pub(crate) http: HttpConfig,
     websocket: RefCell<Option<Rc<WebSocketConfig>>>,
     /// Without any, every request is for `fetch`.
     pub(crate) routes: RefCell<Option<Routes>>,
@@ -47,11 +48,12 @@ pub(crate) struct Published {
 }
 
 impl Server {
-    pub(crate) fn new(key: Key, engine: Rc<Engine>, listener: Listener) -> Self {
+    pub(crate) fn new(key: Key, engine: Rc<Engine>, listener: Listener, http: HttpConfig) -> Self {
         Self {
             key,
             engine,
             topics: Topics::default(),
+            http,
             websocket: RefCell::new(None),
             routes: RefCell::new(None),
             listener: RefCell::new(Some(listener)),
@@ -150,6 +152,11 @@ impl Server {
         for connection in self.connections.replace(Slots::new()).iter() {
             connection.abandon();
         }
+    }
+
+    /// Ends the connections that wait for another request. Returns how many.
+    pub(crate) fn close_idle_connections(&self) -> usize {
+        self.connections.borrow().iter().filter(|connection| connection.close_if_idle()).count()
     }
 
     /// Announces the end of a stopped server once nothing is connected any more.
