@@ -66,7 +66,8 @@ const codesIn = (/** @type {string} */ text) => [...text.matchAll(/`([^`]+)`/g)]
 function declaredIn(start) {
   const [, indent, block] = new RegExp(`^( *)${start}[^\\n]*\\{\\n(.*?)\\n\\1\\}`, 'ms').exec(typings) ?? assert.fail(`no ${start}`);
   const members = block.matchAll(new RegExp(`^${indent}  (?:readonly )?(\\w+)\\??[(<:]`, 'gm'));
-  return [...members].map(([, name]) => name).filter((name) => name !== 'constructor');
+  // One that is declared several times, for different arguments, is one.
+  return [...new Set([...members].map(([, name]) => name))].filter((name) => name !== 'constructor');
 }
 
 describe('the programs', () => {
@@ -81,6 +82,21 @@ describe('the programs', () => {
       assert.equal(await client.message(), 'hi');
       client.socket.close(1000, 'bye');
       for (const line of ['Client connected', 'Received: hi', 'Client disconnected 1000 bye']) assert.equal(await program.line(), line);
+    },
+
+    async Routes(program) {
+      const get = (/** @type {string} */ path, /** @type {RequestInit} */ init = {}) => fetch(new URL(path, program.url), init);
+      assert.equal(await get('/').then((response) => response.text()), 'Hello');
+      assert.deepEqual(await get('/users/7').then((response) => response.json()), { id: '7' });
+      const login = await get('/login', { method: 'POST' });
+      assert.equal(await login.text(), 'Welcome');
+      assert.match(login.headers.get('set-cookie') ?? '', /^session=[0-9a-f-]{36}; Path=\/; Max-Age=3600; HttpOnly; SameSite=Lax$/);
+      assert.equal((await get('/login')).status, 404);
+      assert.equal(
+        await get('/package/routes.js').then((response) => response.text()),
+        readFileSync(join(root, 'src/js/routes.js'), 'utf8'),
+      );
+      assert.equal((await get('/package/..%2f..%2fpackage.json')).status, 404);
     },
 
     async 'Data and topics'(program) {

@@ -13,7 +13,7 @@ import type {
   WebSocketHandler,
   WebSocketReadyState,
 } from 'mantou';
-import { ServerWebSocket as SocketClass, type serve } from 'mantou';
+import { type Cookie as CookieClass, type CookieMap as CookieMapClass, ServerWebSocket as SocketClass, type serve } from 'mantou';
 
 import mantou = require('mantou');
 
@@ -23,8 +23,10 @@ same<typeof Bun.serve, typeof serve>();
 same<typeof mantou.serve, typeof serve>();
 same<typeof mantou.default, typeof Bun>();
 same<typeof Bun.ServerWebSocket, typeof SocketClass>();
-same<keyof typeof Bun, 'serve' | 'ServerWebSocket'>();
-same<keyof typeof mantou, 'serve' | 'ServerWebSocket' | 'default'>();
+same<typeof Bun.Cookie, typeof CookieClass>();
+same<typeof Bun.CookieMap, typeof CookieMapClass>();
+same<keyof typeof Bun, 'serve' | 'ServerWebSocket' | 'Cookie' | 'CookieMap'>();
+same<keyof typeof mantou, 'serve' | 'ServerWebSocket' | 'Cookie' | 'CookieMap' | 'default'>();
 
 same<ServerWebSocketSendStatus, number>();
 same<WebSocketReadyState, 0 | 1 | 2 | 3>();

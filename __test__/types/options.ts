@@ -21,27 +21,37 @@ same<
 same<Serve.UnixOptions, { unix: string }>();
 same<
   Serve.WithoutWebSocket<string>,
-  { fetch: (this: Server<string>, request: Request, server: Server<string>) => Response | Promise<Response> }
+  {
+    fetch?: (this: Server<string>, request: Request, server: Server<string>) => Response | Promise<Response>;
+    routes?: Serve.Routes<string, string, Response>;
+    static?: Serve.Routes<string, string, Response>;
+  }
 >();
 same<
   Serve.WithWebSocket<string>,
   {
-    fetch: (
+    fetch?: (
       this: Server<string>,
       request: Request,
       server: Server<string>,
     ) => Response | void | undefined | Promise<Response | void | undefined>;
+    routes?: Serve.Routes<string, string, Response | void | undefined>;
+    static?: Serve.Routes<string, string, Response | void | undefined>;
     websocket: WebSocketHandler<string>;
   }
 >();
-same<Serve.ReloadOptions<string>['fetch'], Serve.WithWebSocket<string>['fetch'] | undefined>();
+same<Serve.ReloadOptions<string>['fetch'], Serve.WithWebSocket<string>['fetch']>();
+same<Serve.ReloadOptions<string>['routes'], Serve.WithWebSocket<string>['routes']>();
 same<Serve.ReloadOptions<string>['error'], Serve.BaseOptions<string>['error']>();
 same<Serve.ReloadOptions<string>['websocket'], WebSocketHandler<string> | undefined>();
 // Comparing functions leaves `this` out: it is compared by itself.
-same<ThisParameterType<Serve.WithoutWebSocket<string>['fetch']>, Server<string>>();
-same<ThisParameterType<Serve.WithWebSocket<string>['fetch']>, Server<string>>();
+same<ThisParameterType<NonNullable<Serve.WithoutWebSocket<string>['fetch']>>, Server<string>>();
+same<ThisParameterType<NonNullable<Serve.WithWebSocket<string>['fetch']>>, Server<string>>();
 same<ThisParameterType<NonNullable<Serve.BaseOptions<string>['error']>>, Server<string>>();
-same<typeof serve, <WebSocketData = undefined>(options: Serve.Options<WebSocketData>) => Server<WebSocketData>>();
+same<
+  typeof serve,
+  <WebSocketData = undefined, Path extends string = string>(options: Serve.Options<WebSocketData, Path>) => Server<WebSocketData>
+>();
 
 /** Where it listens: an address, or a Unix socket. */
 export function listens() {
@@ -79,8 +89,6 @@ export function listens() {
 
 /** What mantou does not support yet is not there to be tried. */
 export function refuses() {
-  // @ts-expect-error
-  serve({ fetch, routes: { '/': new Response('') } });
   // @ts-expect-error
   serve({ fetch, tls: { key: '', cert: '' } });
   // @ts-expect-error

@@ -18,9 +18,10 @@ use hyper::service::Service;
 use tokio::io::ReadBuf;
 
 use super::body::ResponseBody;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, drain};
 use super::framing::{Framing, MAX_FIELDS, Refusal};
 use super::idle::{self, Expiry, Idle};
+use super::routes::Way;
 use crate::server::connection::{Life, Socket};
 use crate::server::event::Event;
 use crate::server::instance::Server;
@@ -369,6 +370,17 @@ impl Connection {
         }
     }
 
+    /// Answers a request that JavaScript does not hear of.
+    fn answer_at_once(&self, request: Request<Incoming>, response: Response<ResponseBody>) -> Answer {
+        if !request.body().is_end_stream() {
+            drain(&self.server.engine, request.into_body());
+        }
+        if self.server.is_stopping() {
+            self.rouse();
+        }
+        Answer(Waiting::Given(Box::new(response)))
+    }
+
     /// The environment is going away: lets go of what refers back to the connection.
     pub(crate) fn abandon(&self) {
         self.exchange.take();
@@ -459,13 +471,29 @@ impl Service<Request<Incoming>> for Dispatch {
         let connection = &self.0;
         connection.speaks_1_0.set(request.version() == Version::HTTP_10);
         connection.begin_request(&request);
-        match Exchange::new(connection, request) {
-            Some(exchange) => {
-                *connection.exchange.borrow_mut() = Some(Rc::clone(&exchange));
-                Answer(Waiting::Announce(exchange))
+        let way = {
+            let framing = connection.framing.borrow();
+            connection.server.way(request.method(), framing.target(), request.headers())
+        };
+        let route = match &way {
+            Way::Static(route) => {
+                let response = route.answer(request.method(), request.headers());
+                return connection.answer_at_once(request, response);
             }
-            None => Answer::refusal(http::StatusCode::SERVICE_UNAVAILABLE),
+            Way::Nobody => return connection.answer_at_once(request, not_found()),
+            Way::NoWebSocket => return Answer::refusal(http::StatusCode::FORBIDDEN),
+            Way::Handler(number) => Some(*number),
+            Way::Fetch | Way::Directory(..) => None,
+        };
+        let Some(exchange) = Exchange::new(connection, request, route) else {
+            return Answer::refusal(http::StatusCode::SERVICE_UNAVAILABLE);
+        };
+        *connection.exchange.borrow_mut() = Some(Rc::clone(&exchange));
+        if let Way::Directory(directory, rest) = way {
+            directory.serve(&exchange, connection.framing.borrow().target(), rest);
+            return Answer(Waiting::Answer(exchange));
         }
+        Answer(Waiting::Announce(exchange))
     }
 }
 
@@ -476,14 +504,26 @@ enum Waiting {
     /// JavaScript hears of the request when everything before it is on its way: an upgrade writes past hyper.
     Announce(Rc<Exchange>),
     Answer(Rc<Exchange>),
-    Refusal(http::StatusCode),
+    /// It is there already.
+    Given(Box<Response<ResponseBody>>),
     Done,
 }
 
 impl Answer {
     fn refusal(status: http::StatusCode) -> Self {
-        Self(Waiting::Refusal(status))
+        let mut response = Response::new(ResponseBody::empty());
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        Self(Waiting::Given(Box::new(response)))
     }
+}
+
+fn not_found() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = http::StatusCode::NOT_FOUND;
+    // hyper says it by itself, except to HEAD.
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    response
 }
 
 impl Future for Answer {
@@ -491,25 +531,23 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            match &self.0 {
+            match std::mem::replace(&mut self.0, Waiting::Done) {
                 Waiting::Announce(exchange) => {
                     if exchange.connection.is_unflushed.get() {
+                        self.0 = Waiting::Announce(exchange);
                         return Poll::Pending;
                     }
                     exchange.announce();
-                    self.0 = Waiting::Answer(Rc::clone(exchange));
+                    self.0 = Waiting::Answer(exchange);
                 }
                 Waiting::Answer(exchange) => {
-                    let response = ready!(exchange.poll_reply(cx));
-                    self.0 = Waiting::Done;
+                    let Poll::Ready(response) = exchange.poll_reply(cx) else {
+                        self.0 = Waiting::Answer(exchange);
+                        return Poll::Pending;
+                    };
                     return Poll::Ready(Ok(response));
                 }
-                Waiting::Refusal(status) => {
-                    let mut response = Response::new(ResponseBody::empty());
-                    *response.status_mut() = *status;
-                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                    return Poll::Ready(Ok(response));
-                }
+                Waiting::Given(response) => return Poll::Ready(Ok(*response)),
                 Waiting::Done => unreachable!("polled after completion"),
             }
         }

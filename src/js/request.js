@@ -26,6 +26,8 @@ class Exchange {
   answer;
   /** The request's body being read. @type {((piece: BodyPiece) => void) | undefined} */
   onBody;
+  /** `req.cookies`, once touched. @type {InstanceType<typeof import('./cookies.js').CookieMap> | undefined} */
+  cookies;
   /** No answer is possible any more. */
   isOver = false;
   /** An answer was given. */
@@ -176,7 +178,7 @@ const IncomingRequest = class Request extends globalThis.Request {
  * @param {string} scheme
  */
 function resolveTarget(target, fields, scheme) {
-  const path = target.startsWith('/') ? target : pathOf(target);
+  const path = pathOf(target);
   if (path === undefined) return { url: target, isAbsolute: false };
   const host = fields.find(([name]) => name === 'host')?.[1];
   if (host && HOST.test(host)) {
@@ -187,10 +189,11 @@ function resolveTarget(target, fields, scheme) {
 }
 
 /**
- * The path, query and fragment of an absolute-form target, or of the asterisk; other forms have none.
+ * The path, query and fragment of a target in origin-form or absolute-form, or of the asterisk; other forms have none.
  * @param {string} target
  */
 function pathOf(target) {
+  if (target.startsWith('/')) return target;
   if (target === '*') return '/';
   const path = /^https?:\/\/[^/?#]*(.*)$/i.exec(target)?.[1];
   return path === undefined || path.startsWith('/') ? path : `/${path}`;
@@ -284,6 +287,7 @@ module.exports = {
   Exchange,
   IncomingRequest,
   exchangeOf,
+  pathOf,
   splitFields,
   watchedOf,
 };

@@ -59,6 +59,18 @@ function joinFields(headers) {
 }
 
 /**
+ * What the handler of a route has set and deleted in `req.cookies`, as fields.
+ * @param {InstanceType<typeof import('./request.js').Exchange>} exchange
+ */
+function cookieFields({ cookies }) {
+  if (cookies === undefined) return '';
+  return cookies
+    .toSetCookieHeaders()
+    .map((line) => `set-cookie\n${line}\n`)
+    .join('');
+}
+
+/**
  * Sends a response.
  * @param {InstanceType<typeof import('./request.js').Exchange>} exchange
  * @param {any} response
@@ -67,7 +79,8 @@ function sendResponse(exchange, response) {
   const native = engine();
   const { key } = exchange;
   exchange.isAnswered = true;
-  const head = /** @type {const} */ ([key, response.status, response.statusText ?? '', joinFields(response.headers)]);
+  const fields = joinFields(response.headers) + cookieFields(exchange);
+  const head = /** @type {const} */ ([key, response.status, response.statusText ?? '', fields]);
   if (isBuffered(response)) {
     sendBuffered(exchange, head, response);
     return;
@@ -224,4 +237,4 @@ function asBuffer(view) {
   return Buffer.from(view.buffer, view.byteOffset, view.byteLength);
 }
 
-module.exports = { isResponse, sendResponse, sendText, unsendable };
+module.exports = { cookieFields, isBuffered, isResponse, joinFields, sendResponse, sendText, unsendable };

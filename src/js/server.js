@@ -8,9 +8,12 @@ const { isPromise } = require('node:util/types');
 const { captureContext, scopeOf } = require('./context.js');
 const { engine, events } = require('./engine.js');
 const { coded, invalidArgument, invalidThis, missingArguments, toText } = require('./errors.js');
+const { enumerable } = require('./members.js');
 const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseHttp, parseListen, parseWebSocket } = require('./options.js');
 const { Exchange, IncomingRequest, exchangeOf, splitFields, watchedOf } = require('./request.js');
-const { isResponse, sendResponse, sendText, unsendable } = require('./response.js');
+const { cookieFields, isResponse, sendResponse, sendText, unsendable } = require('./response.js');
+const { RoutedRequest } = require('./routed-request.js');
+const { parseRoutes } = require('./routes.js');
 const { Socket, createSocket } = require('./socket.js');
 const { parseTls, replaceTls, tlsError } = require('./tls.js');
 
@@ -23,6 +26,9 @@ const servers = /** @type {Map<number, ServerState>} */ (new Map());
  * A handler of HTTP, called in the async context it was given in.
  * @typedef {(thisArg: unknown, ...args: unknown[]) => any} Handler
  */
+
+/** @typedef {NonNullable<ReturnType<typeof parseWebSocket>>} WebSocketOptions */
+/** Handlers and limits of sockets that do not have those of their server. @typedef {{ handlers: Record<string, any>, limits: unknown[] }} OwnWebSocket */
 
 /**
  * @param {Function | undefined} handler
@@ -42,6 +48,10 @@ class ServerState {
   fetch;
   /** @type {Handler | undefined} */
   error;
+  /** @type {ReturnType<typeof parseRoutes>} */
+  routes;
+  /** Those before the last reload: a request may have found its way by them just before. @type {ReturnType<typeof parseRoutes>} */
+  formerRoutes;
   /** WebSocket handlers and the async context they run in; undefined without WebSockets. @type {Record<string, any> | undefined} */
   handlers;
   /** @type {{ address: string, family: string, port: number } | string | null} */
@@ -57,6 +67,11 @@ class ServerState {
   hasShownAddress = false;
   scheme = 'http';
 
+  /** Of `serve()`, for handlers that an upgrade brings: they are not to run in that of a request. */
+  #context = captureContext();
+  /** What upgrades have brought. @type {WeakMap<object, OwnWebSocket>} */
+  #ownWebSockets = new WeakMap();
+
   /** @param {any} options */
   constructor(options) {
     this.development = parseDevelopment(options);
@@ -70,22 +85,67 @@ class ServerState {
     this.unix = undefined;
   }
 
-  /** @param {NonNullable<ReturnType<typeof parseWebSocket>>} websocket */
-  configure({ handlers, limits, deflate }) {
-    this.handlers = { ...handlers, serial: limits.serial, context: captureContext() };
-    engine().configure(
-      this.key,
-      limits.maxPayloadLength,
-      limits.backpressureLimit,
-      limits.closeOnBackpressureLimit,
-      limits.publishToSelf,
-      limits.idleTimeout,
-      limits.sendPings,
-      limits.serial > 0,
-      deflate.compress,
-      deflate.decompress,
-    );
+  /** @param {NonNullable<ReturnType<typeof parseRoutes>>} routes in place of those before */
+  route(routes) {
+    routes.install(this.key, this.fetch !== undefined, () => this.routes === routes);
+    this.formerRoutes = this.routes;
+    this.routes = routes;
   }
+
+  /**
+   * The route of a request.
+   * @param {number} number of its handler; -1 for `fetch`
+   */
+  routeOf(number) {
+    return number < 0 ? undefined : (this.routes?.handlerOf(number) ?? this.formerRoutes?.handlerOf(number));
+  }
+
+  /** @param {WebSocketOptions} websocket */
+  configure(websocket) {
+    this.handlers = handlersOf(websocket, captureContext());
+    engine().configure(this.key, ...limitsOf(websocket));
+  }
+
+  /**
+   * The `websocket` option of an upgrade, read once: the next upgrade with the same object has the same handlers and limits.
+   * @param {any} websocket
+   * @returns {OwnWebSocket | undefined}
+   */
+  ownWebSocket(websocket) {
+    const known = this.#ownWebSockets.get(websocket);
+    if (known !== undefined) return known;
+    const options = parseWebSocket(websocket);
+    if (options === undefined) return undefined;
+    const own = { handlers: handlersOf(options, this.#context), limits: limitsOf(options) };
+    this.#ownWebSockets.set(websocket, own);
+    return own;
+  }
+}
+
+/**
+ * @param {WebSocketOptions} options
+ * @param {ReturnType<typeof captureContext>} context
+ */
+function handlersOf({ handlers, limits }, context) {
+  return { ...handlers, serial: limits.serial, context };
+}
+
+/**
+ * What the native `configure` takes.
+ * @param {WebSocketOptions} options
+ */
+function limitsOf({ limits, deflate }) {
+  return [
+    limits.maxPayloadLength,
+    limits.backpressureLimit,
+    limits.closeOnBackpressureLimit,
+    limits.publishToSelf,
+    limits.idleTimeout,
+    limits.sendPings,
+    limits.serial > 0,
+    deflate.compress,
+    deflate.decompress,
+  ];
 }
 
 /**
@@ -97,7 +157,8 @@ function serve(options) {
   checkSupported(options);
   const http = parseHttp(options);
   const { fetch, error } = parseHandlers(options);
-  if (fetch === undefined) throw invalidArgument(NEEDS_FETCH);
+  const routes = parseRoutes(options, inContext);
+  if (fetch === undefined && !routes?.hasAnswers) throw invalidArgument(NEEDS_FETCH);
   const websocket = parseWebSocket(options.websocket);
   const listen = parseListen(options);
   const tls = parseTls(options);
@@ -106,6 +167,14 @@ function serve(options) {
   state.fetch = inContext(fetch);
   state.error = inContext(error);
   bind(state, http, listen, tls);
+  if (routes !== undefined) {
+    try {
+      state.route(routes);
+    } catch (error) {
+      engine().stop(state.key, true);
+      throw error;
+    }
+  }
   servers.set(state.key, state);
   if (websocket !== undefined) state.configure(websocket);
   const classes = tls === null ? [HTTPServer, DebugHTTPServer] : [HTTPSServer, DebugHTTPSServer];
@@ -116,7 +185,7 @@ function serve(options) {
 const NEEDS_FETCH = `Bun.serve() needs either:
 
   - A routes object:
-      routes: { "/path": (req) => new Response("Hello") }  (not supported by mantou yet)
+      routes: { "/path": (req) => new Response("Hello") }
 
   - Or a fetch handler:
       fetch(req) { return new Response("Hello") }
@@ -277,6 +346,7 @@ const serverClass = (className) =>
       const state = stateOf(this, className);
       if (arguments.length === 0) throw new Error('fetch() expects a string but received no arguments.');
       const request = fetchArgument(state, input);
+      if (state.fetch === undefined) return Promise.reject(new Error('fetch() requires the server to have a fetch handler'));
       return new Promise((resolve, reject) => {
         try {
           resolve(/** @type {Handler} */ (state.fetch)(this, request, undefined));
@@ -290,7 +360,7 @@ const serverClass = (className) =>
       const state = stateOf(this, className);
       if (arguments.length < 2) throw invalidArgument('Missing argument');
       if (topic === undefined || topic === null) throw invalidArgument('Expected string');
-      if (state.handlers === undefined) return 0;
+      if (state.handlers === undefined && state.pendingWebSockets === 0) return 0;
       const name = toText(topic);
       if (name === '') throw new Error('publish requires a topic string');
       if (data instanceof Blob) throw new TypeError('publish cannot send a Blob synchronously; await blob.bytes() first');
@@ -316,10 +386,13 @@ const serverClass = (className) =>
       // Checked and ignored, as in Bun: connections keep the limits that the server began with.
       parseHttp(options);
       const { fetch, error } = parseHandlers(options);
+      const routes = parseRoutes(options, inContext);
       const websocket = parseWebSocket(options.websocket);
       replaceTls(state, parseTls(options));
       if (fetch !== undefined) state.fetch = inContext(fetch);
       if (error !== undefined) state.error = inContext(error);
+      if (routes !== undefined) state.route(routes);
+      else if (fetch !== undefined) engine().setHasFetch(state.key, true);
       if (websocket !== undefined) state.configure(websocket);
       return this;
     }
@@ -365,7 +438,7 @@ const serverClass = (className) =>
     upgrade(/** @type {any} */ request, /** @type {any} */ options) {
       const state = stateOf(this, className);
       if (arguments.length === 0) throw invalidArgument('Missing argument');
-      if (state.handlers === undefined) {
+      if (state.handlers === undefined && options?.websocket == null) {
         throw invalidArgument('To enable websocket support, set the "websocket" object in Bun.serve({})');
       }
       if (!(request instanceof Request)) throw invalidArgument('upgrade requires a Request object');
@@ -377,12 +450,14 @@ const serverClass = (className) =>
         throw invalidArgument('upgrade() must be called on the same server that received the request');
       }
       const data = options?.data;
+      const own = state.ownWebSocket(options?.websocket);
       const fields = upgradeFields(options?.headers);
       const protocol = upgradeProtocol(options?.protocol);
       if (exchange === undefined) return false;
-      const upgraded = engine().upgrade(exchange.key, fields, protocol);
+      if (own !== undefined) engine().configureUpgrade(exchange.key, ...own.limits);
+      const upgraded = engine().upgrade(exchange.key, fields, protocol, cookieFields(exchange));
       if (upgraded === undefined) return false;
-      const ws = createSocket(upgraded, state, data);
+      const ws = createSocket(upgraded, state, data, own?.handlers);
       exchange.upgradeTo(ws);
       Socket.runOpen(ws);
       return true;
@@ -401,24 +476,6 @@ const HTTPServer = enumerable(serverClass('HTTPServer'));
 const DebugHTTPServer = enumerable(serverClass('DebugHTTPServer'));
 const HTTPSServer = enumerable(serverClass('HTTPSServer'));
 const DebugHTTPSServer = enumerable(serverClass('DebugHTTPSServer'));
-
-/**
- * Makes the members of a class enumerable, as Bun's are.
- * @template {{ prototype: object }} C
- * @param {C} Class
- * @returns {C}
- */
-function enumerable(Class) {
-  const members = Object.getOwnPropertyDescriptors(Class.prototype);
-  for (const [name, member] of Object.entries(members)) {
-    if (name !== 'constructor')
-      Object.defineProperty(Class.prototype, name, {
-        ...member,
-        enumerable: true,
-      });
-  }
-  return Class;
-}
 
 /**
  * Stops listening; with `isForced`, ends every connection too.
@@ -568,15 +625,16 @@ function headerPairs(headers) {
 }
 
 /**
- * Runs the fetch handler for a request and sends what it returns.
+ * Runs the handler of a request and sends what it returns.
  * @param {ServerState} state
  * @param {InstanceType<typeof Exchange>} exchange
  * @param {Request} request
+ * @param {Handler} handler
  */
-function handle(state, exchange, request) {
+function handle(state, exchange, request, handler) {
   let result;
   try {
-    result = /** @type {Handler} */ (state.fetch)(state.server, request, state.server);
+    result = handler(state.server, request, state.server);
   } catch (error) {
     handleError(state, exchange, error);
     return;
@@ -590,6 +648,9 @@ function handle(state, exchange, request) {
     finish(state, exchange, result, result instanceof Error);
   }
 }
+
+/** Two reloads in a row have taken the route away, and there is no `fetch`. */
+const notFound = () => new Response(null, { status: 404 });
 
 /**
  * The handler has returned `value`.
@@ -705,13 +766,18 @@ events.request = (
   /** @type {string} */ target,
   /** @type {string} */ fields,
   /** @type {boolean} */ hasBody,
+  /** @type {number} */ routeNumber,
 ) => {
   const state = servers.get(serverKey);
   if (state === undefined) return;
   const exchange = new Exchange(state, key, method);
   const takesBody = hasBody && method !== 'GET' && method !== 'HEAD';
-  const request = new IncomingRequest(exchange, method, target, splitFields(fields), takesBody);
-  handle(state, exchange, request);
+  const route = state.routeOf(routeNumber);
+  const request =
+    route === undefined
+      ? new IncomingRequest(exchange, method, target, splitFields(fields), takesBody)
+      : new RoutedRequest(route, exchange, method, target, splitFields(fields), takesBody);
+  handle(state, exchange, request, route?.handler ?? state.fetch ?? notFound);
 };
 
 events.stopped = (/** @type {number} */ key) => {

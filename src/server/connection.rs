@@ -342,6 +342,11 @@ impl Socket {
         }
     }
 
+    /// Its configuration, which is its server's unless `upgrade()` gave it one.
+    pub(crate) fn config(&self) -> Rc<WebSocketConfig> {
+        Rc::clone(&self.config.borrow())
+    }
+
     /// The server's configuration has changed.
     pub(crate) fn set_config(self: &Rc<Self>, config: &Rc<WebSocketConfig>) {
         *self.config.borrow_mut() = Rc::clone(config);

@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use http::{HeaderMap, Method};
+
 use super::config::{HttpConfig, WebSocketConfig};
 use super::connection::Sent;
 use super::engine::Engine;
@@ -14,6 +16,7 @@ use super::slots::{Key, Slots};
 use super::topics::Topics;
 use super::transport::Transport;
 use crate::http::connection::Connection;
+use crate::http::routes::{Routes, Way};
 use crate::websocket::frame::Opcode;
 
 /// See the module.
@@ -23,6 +26,8 @@ pub(crate) struct Server {
     pub(crate) topics: Topics,
     pub(crate) http: HttpConfig,
     websocket: RefCell<Option<Rc<WebSocketConfig>>>,
+    /// Without any, every request is for `fetch`.
+    pub(crate) routes: RefCell<Option<Routes>>,
     listener: RefCell<Option<Listener>>,
     /// Of a server of https. Connections keep the one they began with.
     keyring: RefCell<Option<Rc<Keyring>>>,
@@ -60,6 +65,7 @@ impl Server {
             topics: Topics::default(),
             http,
             websocket: RefCell::new(None),
+            routes: RefCell::new(None),
             listener: RefCell::new(Some(listener)),
             keyring: RefCell::new(keyring.map(Rc::new)),
             connections: RefCell::new(Slots::new()),
@@ -96,12 +102,22 @@ impl Server {
         self.websocket.borrow().clone()
     }
 
-    /// Replaces the configuration, for open sockets too.
+    /// Replaces the configuration, for open sockets too; those that have one of their own keep it.
     pub(crate) fn set_websocket(self: &Rc<Self>, config: WebSocketConfig) {
         let config = Rc::new(config);
-        *self.websocket.borrow_mut() = Some(Rc::clone(&config));
+        let Some(former) = self.websocket.replace(Some(Rc::clone(&config))) else { return };
         for socket in self.engine.sockets.borrow().iter().filter(|socket| Rc::ptr_eq(&socket.server, self)) {
-            socket.set_config(&config);
+            if Rc::ptr_eq(&socket.config(), &former) {
+                socket.set_config(&config);
+            }
+        }
+    }
+
+    /// The way of a request.
+    pub(crate) fn way(&self, method: &Method, target: &[u8], fields: &HeaderMap) -> Way {
+        match &*self.routes.borrow() {
+            Some(routes) => routes.way(method, target, fields, self.websocket.borrow().is_some()),
+            None => Way::Fetch,
         }
     }
 
