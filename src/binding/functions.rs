@@ -482,10 +482,12 @@ fn respond(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     js.boolean(true)
 }
 
-/// `respondStream(exchange, status, statusText, fields)`: answers with a body that follows.
+/// `respondStream(exchange, status, statusText, fields, length | undefined)`: answers with a body that follows, of `length` bytes if
+/// that is known.
 fn respond_stream(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let Some(exchange) = unanswered(binding, arguments)? else { return binding.js.boolean(false) };
-    let stream = ResponseStream::new();
+    let length = if arguments.is_nullish(4)? { None } else { Some(arguments.number(4)? as u64) };
+    let stream = ResponseStream::new(length);
     let response = head(binding, arguments, &exchange, ResponseBody::stream(Rc::clone(&stream), &exchange))?;
     *exchange.stream.borrow_mut() = Some(stream);
     exchange.answer(response);
@@ -747,12 +749,16 @@ fn socket(binding: &Rc<Binding>, arguments: Arguments) -> Result<Option<Rc<Socke
     Ok(binding.engine.find_socket(arguments.key(0)?).filter(|socket| socket.is_open()))
 }
 
-/// Fields from `name LF value LF …`. JavaScript has checked names and values; what HTTP cannot carry all the same is left out.
+/// Fields from `name: value CR LF …`. JavaScript has checked names and values; what HTTP cannot carry all the same is left out.
 fn fields(text: &[u8]) -> Vec<(HeaderName, HeaderValue)> {
-    let mut lines = text.split(|&byte| byte == b'\n');
     let mut fields = Vec::new();
-    while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+    for line in text.split(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
+        let value = line.get(colon + 2..).unwrap_or_default();
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(&line[..colon]), HeaderValue::from_bytes(value))
+        {
             fields.push((name, value));
         }
     }
