@@ -9,6 +9,8 @@ const { field, findField, joinFields } = require('./fields.js');
 const { plain, use } = require('./response.js');
 const { StreamedAnswer } = require('./streamed-answer.js');
 
+const bun = process.versions.bun === undefined ? undefined : /** @type {any} */ (globalThis).Bun;
+
 /** @typedef {InstanceType<typeof import('./exchange.js').Exchange>} Exchange */
 /** @typedef {import('./streamed-answer.js').Head} Head */
 
@@ -113,7 +115,6 @@ const OCTETS = field('content-type', 'application/octet-stream');
  * @param {any} response
  */
 function isBuffered(response) {
-  const bun = /** @type {any} */ (globalThis).Bun;
   return bun !== undefined && response instanceof Response && /\n {2}Blob \(/.test(bun.inspect(response));
 }
 

@@ -269,6 +269,6 @@ function isAccepted(method) {
  * as fast as we could.
  */
 const IncomingRequest = !isBun && (PARTS.length > 0 || globals.areOurs) ? LazyRequest : HostedRequest;
-Object.defineProperty(IncomingRequest.prototype, 'constructor', { value: globals.areOurs ? Request : HostRequest });
+Object.defineProperty(IncomingRequest.prototype, 'constructor', { value: HostRequest });
 
 module.exports = { IncomingRequest, Request: isBun ? HostRequest : Request, exchangeOf, unveil };
