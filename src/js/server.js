@@ -400,13 +400,15 @@ function stopServer(state, isForced) {
   state.stopping ??= new Promise((resolve) => {
     state.hasStopped = resolve;
   });
+  // Not those that are over and have yet to hear of it.
+  const running = isForced ? watchedOf(state).filter(({ key }) => native.watch(key)) : [];
   // Nobody connects any more; then those who are connected are told.
   native.stop(state.key, isForced);
   if (state.port !== undefined) state.port = 0;
   if (!state.hasShownAddress) state.address = null;
   if (isForced) {
     for (const ws of socketsOf(state)) shutDown(ws);
-    for (const exchange of watchedOf(state)) exchange.abort();
+    for (const exchange of running) exchange.abort();
   }
   if (!servers.has(state.key)) state.hasStopped();
   return state.stopping;
