@@ -52,6 +52,8 @@ class ServerState {
   /** @type {() => void} */
   hasStopped = () => {};
   pendingWebSockets = 0;
+  /** Nothing is connected to it any more, or about to be cut off. */
+  isOver = false;
   /** Whoever has read the address keeps reading it after stop(), as in Bun. */
   hasShownAddress = false;
   scheme = 'http';
@@ -340,6 +342,7 @@ const serverClass = (className) =>
       if (state.handlers === undefined) {
         throw invalidArgument('To enable websocket support, set the "websocket" object in Bun.serve({})');
       }
+      if (state.isOver) return false;
       if (!(request instanceof Request)) throw invalidArgument('upgrade requires a Request object');
       if (options !== undefined && options !== null && typeof options !== 'object') {
         throw invalidArgument('upgrade options must be an object');
@@ -407,6 +410,7 @@ function stopServer(state, isForced) {
   if (state.port !== undefined) state.port = 0;
   if (!state.hasShownAddress) state.address = null;
   if (isForced) {
+    state.isOver = true;
     for (const ws of socketsOf(state)) shutDown(ws);
     for (const exchange of running) exchange.abort();
   }
@@ -672,7 +676,9 @@ events.request = (
 events.stopped = (/** @type {number} */ key) => {
   const state = servers.get(key);
   servers.delete(key);
-  state?.hasStopped();
+  if (state === undefined) return;
+  state.isOver = true;
+  state.hasStopped();
 };
 
 module.exports = { serve };
