@@ -63,6 +63,8 @@ class ServerState {
   /** @type {() => void} */
   hasStopped = () => {};
   pendingWebSockets = 0;
+  /** Nothing is connected to it any more, or about to be cut off. */
+  isOver = false;
   /** Whoever has read the address keeps reading it after stop(), as in Bun. */
   hasShownAddress = false;
   scheme = 'http';
@@ -441,6 +443,7 @@ const serverClass = (className) =>
       if (state.handlers === undefined && options?.websocket == null) {
         throw invalidArgument('To enable websocket support, set the "websocket" object in Bun.serve({})');
       }
+      if (state.isOver) return false;
       if (!(request instanceof Request)) throw invalidArgument('upgrade requires a Request object');
       if (options !== undefined && options !== null && typeof options !== 'object') {
         throw invalidArgument('upgrade options must be an object');
@@ -488,13 +491,16 @@ function stopServer(state, isForced) {
   state.stopping ??= new Promise((resolve) => {
     state.hasStopped = resolve;
   });
+  // Not those that are over and have yet to hear of it.
+  const running = isForced ? Exchange.waitingOf(state).filter(({ key }) => native.watch(key)) : [];
   // Nobody connects any more; then those who are connected are told.
   native.stop(state.key, isForced);
   if (state.port !== undefined) state.port = 0;
   if (!state.hasShownAddress) state.address = null;
   if (isForced) {
+    state.isOver = true;
     for (const ws of Socket.ofServer(state)) Socket.shutDown(ws);
-    for (const exchange of Exchange.waitingOf(state)) exchange.abort();
+    for (const exchange of running) exchange.abort();
   }
   if (!servers.has(state.key)) state.hasStopped();
   return state.stopping;
@@ -641,7 +647,9 @@ events.request = (
 events.stopped = (/** @type {number} */ key) => {
   const state = servers.get(key);
   servers.delete(key);
-  state?.hasStopped();
+  if (state === undefined) return;
+  state.isOver = true;
+  state.hasStopped();
 };
 
 /** A handler took longer than the timeout that nobody chose. Comes once, in development. */
