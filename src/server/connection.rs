@@ -239,9 +239,14 @@ impl Socket {
         self.finish_if_done();
     }
 
-    /// The connection is broken or over: nothing can be sent, nothing will come.
+    /// The connection is broken: nothing can be sent, nothing will come.
     fn lose(self: &Rc<Self>) {
         self.outbox.borrow_mut().clear();
+        self.hear_no_more();
+    }
+
+    /// Nothing will come. What is said until JavaScript knows is still sent, in its order.
+    fn hear_no_more(self: &Rc<Self>) {
         if self.is_open.get() && !self.is_deaf.replace(true) {
             self.engine().push(Event::End { socket: Rc::clone(self), ending: Ending::Lost });
         }
@@ -490,7 +495,8 @@ impl Socket {
                     self.update_idle(|idle| idle.received(self.engine().now()));
                     self.receive(life.meaningful(buffer.filled_mut()));
                 }
-                Poll::Ready(_) => return self.lose(),
+                Poll::Ready(Ok(_)) => return self.hear_no_more(),
+                Poll::Ready(Err(_)) => return self.lose(),
             }
         }
         cx.waker().wake_by_ref();
