@@ -241,9 +241,14 @@ impl Socket {
         self.finish_if_done();
     }
 
-    /// The connection is broken or over: nothing can be sent, nothing will come.
+    /// The connection is broken: nothing can be sent, nothing will come.
     fn lose(self: &Rc<Self>) {
         self.give_up_unsent();
+        self.hear_no_more();
+    }
+
+    /// Nothing will come. What is said until JavaScript knows is still sent, in its order.
+    fn hear_no_more(self: &Rc<Self>) {
         if self.is_open.get() && !self.is_deaf.replace(true) {
             self.engine().push(Event::End { socket: Rc::clone(self), ending: Ending::Lost });
         }
@@ -504,7 +509,8 @@ impl Socket {
                     self.update_idle(|idle| idle.received(self.engine().now()));
                     self.receive(life.meaningful(buffer.filled_mut()));
                 }
-                Poll::Ready(_) => return self.lose(),
+                Poll::Ready(Ok(_)) => return self.hear_no_more(),
+                Poll::Ready(Err(_)) => return self.lose(),
             }
             // The handler of what has just come decides whether there is a next read.
             if is_serial && self.engine().has_undelivered(cx.waker()) {
