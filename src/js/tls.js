@@ -3,7 +3,6 @@
 
 'use strict';
 
-const { createPrivateKey } = require('node:crypto');
 const { readFileSync } = require('node:fs');
 
 const { engine } = require('./engine.js');
@@ -223,6 +222,8 @@ const ENCRYPTED = /^-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: *4, *ENCRY
 function decrypted(pem, passphrase = '') {
   const text = asBuffer(pem);
   if (!ENCRYPTED.test(text.toString('latin1'))) return pem;
+  // Not before it is needed: loading it takes time, and a host may be built without it.
+  const { createPrivateKey } = require('node:crypto');
   try {
     return Buffer.from(createPrivateKey({ key: text, passphrase }).export({ type: 'pkcs8', format: 'pem' }));
   } catch (error) {
