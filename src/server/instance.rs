@@ -26,6 +26,8 @@ pub(crate) struct Server {
     websocket: RefCell<Option<Rc<WebSocketConfig>>>,
     /// Without any, every request is for `fetch`.
     pub(crate) routes: RefCell<Option<Routes>>,
+    /// Those that are being put together, to replace them at once.
+    pub(crate) coming_routes: RefCell<Option<Routes>>,
     listener: RefCell<Option<Listener>>,
     /// HTTP connections, upgraded ones no longer among them.
     pub(crate) connections: RefCell<Slots<Rc<Connection>>>,
@@ -56,6 +58,7 @@ impl Server {
             http,
             websocket: RefCell::new(None),
             routes: RefCell::new(None),
+            coming_routes: RefCell::new(None),
             listener: RefCell::new(Some(listener)),
             connections: RefCell::new(Slots::new()),
             connection_count: Cell::new(0),
