@@ -103,6 +103,16 @@ export const differences = {
     mantou: 'where the host can; otherwise a TypeError that says to await blob.bytes()',
     why: 'Node has no synchronous Blob read',
   },
+  'reload-tls': {
+    bun: 'reload() ignores tls',
+    mantou: 'reload({ tls }) gives new connections other keys and certificates',
+    why: 'certificates expire while servers run',
+  },
+  alpn: {
+    bun: 'no protocol is agreed on, whatever ALPNProtocols says',
+    mantou: 'one of ALPNProtocols is, if it is given and the client offers one',
+    why: 'an option should do what it says',
+  },
 };
 
 /**

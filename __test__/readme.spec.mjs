@@ -123,6 +123,14 @@ describe('the programs', () => {
       assert.equal((await fetch(program.url)).status, 426);
     },
 
+    async 'Speed of HTTP'(program) {
+      const text = await fetch(program.url);
+      const json = await fetch(new URL('/json', program.url));
+
+      assert.deepEqual([text.headers.get('content-type')?.toLowerCase(), await text.text()], ['text/plain;charset=utf-8', 'Hello HTTP']);
+      assert.deepEqual(await json.json(), { hello: 'HTTP' });
+    },
+
     async 'Shutting down'(program) {
       assert.equal(await fetch(program.url).then((response) => response.text()), 'Hello');
 

@@ -10,10 +10,14 @@ same<
   {
     error?: (this: Server<string>, error: ErrorLike) => Response | void | undefined | Promise<Response | void | undefined>;
     development?: boolean;
+    maxRequestBodySize?: number;
     id?: string | null;
   }
 >();
-same<Serve.HostnamePortOptions, { hostname?: string; port?: string | number; reusePort?: boolean; ipv6Only?: boolean; http1?: true }>();
+same<
+  Serve.HostnamePortOptions,
+  { hostname?: string; port?: string | number; reusePort?: boolean; ipv6Only?: boolean; idleTimeout?: number; http1?: true }
+>();
 same<Serve.UnixOptions, { unix: string }>();
 same<
   Serve.WithoutWebSocket<string>,
@@ -54,6 +58,7 @@ export function listens() {
   serve({ fetch });
   serve({ fetch, port: 3000, hostname: '127.0.0.1', reusePort: true, ipv6Only: false, http1: true, development: false, id: 'one' });
   serve({ fetch, port: '3000', id: null });
+  serve({ fetch, idleTimeout: 30, maxRequestBodySize: 1024 });
   serve({ fetch, unix: '/tmp/socket', development: true });
   // @ts-expect-error
   serve({ fetch, unix: '/tmp/socket', hostname: 'localhost' });
@@ -65,6 +70,8 @@ export function listens() {
   serve({ fetch, unix: '/tmp/socket', ipv6Only: true });
   // @ts-expect-error
   serve({ fetch, unix: '/tmp/socket', http1: true });
+  // @ts-expect-error
+  serve({ fetch, unix: '/tmp/socket', idleTimeout: 10 });
   // @ts-expect-error
   serve({ fetch, unix: 5 });
   const both = { fetch, unix: '/tmp/socket', port: 3000 };
@@ -84,10 +91,6 @@ export function listens() {
 export function refuses() {
   // @ts-expect-error
   serve({ fetch, tls: { key: '', cert: '' } });
-  // @ts-expect-error
-  serve({ fetch, idleTimeout: 10 });
-  // @ts-expect-error
-  serve({ fetch, maxRequestBodySize: 1024 });
   // @ts-expect-error
   serve({ fetch, http2: true });
 }

@@ -15,6 +15,8 @@ same<
   | 'publish'
   | 'subscriberCount'
   | 'requestIP'
+  | 'timeout'
+  | 'closeIdleConnections'
   | 'ref'
   | 'unref'
   | 'pendingRequests'
@@ -36,6 +38,8 @@ same<Sessions['fetch'], (request: Request | string) => Promise<Response>>();
 same<Sessions['publish'], (topic: string, data: string | BufferSource, compress?: boolean) => number>();
 same<Sessions['subscriberCount'], (topic: string) => number>();
 same<Sessions['requestIP'], (request: Request) => SocketAddress | null>();
+same<Sessions['timeout'], (request: Request, seconds: number) => void>();
+same<Sessions['closeIdleConnections'], () => number>();
 same<Sessions['ref'], () => Sessions>();
 same<Sessions['unref'], () => Sessions>();
 same<Pick<Sessions, 'pendingRequests'>, { readonly pendingRequests: number }>();

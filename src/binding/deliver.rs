@@ -225,9 +225,9 @@ impl Binding {
         let mut fields = Vec::with_capacity(512);
         for (name, value) in &head.headers {
             fields.extend_from_slice(name.as_str().as_bytes());
-            fields.push(b'\n');
+            fields.extend_from_slice(b": ");
             fields.extend_from_slice(value.as_bytes());
-            fields.push(b'\n');
+            fields.extend_from_slice(b"\r\n");
         }
         let target = js.string(exchange.connection.framing.borrow().target())?;
         self.call(

@@ -12,6 +12,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::Binding;
 use super::call::{Arguments, Function};
+use super::tls;
 use super::value::{Failure, Result, Value};
 use crate::http::body::{ResponseBody, ResponseStream};
 use crate::http::directory::Directory;
@@ -33,6 +34,7 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("wake", wake),
     ("listen", listen),
     ("listenUnix", listen_unix),
+    ("setTls", set_tls),
     ("configure", configure),
     ("configureUpgrade", configure_upgrade),
     ("newRoutes", new_routes),
@@ -95,20 +97,20 @@ fn wake(binding: &Rc<Binding>, _: Arguments) -> Result<Value> {
     binding.js.undefined()
 }
 
-/// `listen(idleTimeout, warnsOfTimeout, maxRequestBodySize, hostname | null, port, reusePort, ipv6Only)`:
-/// `[server, address, port, isIPv6]`.
+/// `listen(idleTimeout, warnsOfTimeout, maxRequestBodySize, hostname | null, port, reusePort, ipv6Only, tls | null)`:
+/// `[server, address, port, isIPv6]`. See `tls::keyring`.
 fn listen(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let hostname = if arguments.is_nullish(3)? { None } else { Some(arguments.text(3)?) };
     let port = arguments.number(4)? as u16;
     let listen =
         Listen::Tcp { hostname, port, reuse_port: arguments.boolean(5)?, ipv6_only: arguments.boolean(6)? };
-    start(binding, arguments, &listen)
+    start(binding, arguments, &listen, arguments.value(7))
 }
 
-/// `listenUnix(idleTimeout, warnsOfTimeout, maxRequestBodySize, path)`: `[server]`.
+/// `listenUnix(idleTimeout, warnsOfTimeout, maxRequestBodySize, path, tls | null)`: `[server]`.
 #[cfg(unix)]
 fn listen_unix(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    start(binding, arguments, &Listen::Unix(arguments.text(3)?.into_bytes()))
+    start(binding, arguments, &Listen::Unix(arguments.text(3)?.into_bytes()), arguments.value(4))
 }
 
 #[cfg(not(unix))]
@@ -116,17 +118,18 @@ fn listen_unix(_: &Rc<Binding>, _: Arguments) -> Result<Value> {
     Err(Failure::Error { code: "ENOTSUP", message: "unix sockets are not supported on this platform".into() })
 }
 
-fn start(binding: &Rc<Binding>, arguments: Arguments, listen: &Listen) -> Result<Value> {
+fn start(binding: &Rc<Binding>, arguments: Arguments, listen: &Listen, tls: Value) -> Result<Value> {
     let (js, engine) = (binding.js, &binding.engine);
     let http = HttpConfig {
         idle_timeout: arguments.number(0)?,
         warns_of_timeout: arguments.boolean(1)?,
         max_request_body_size: arguments.number(2)? as u64,
     };
+    let keyring = tls::keyring(js, tls)?;
     let (listener, address) = Listener::bind(engine, listen).map_err(|error| listen_error(&error))?;
     let mut made = None;
     let key = engine.servers.borrow_mut().insert_with(|key| {
-        let server = Rc::new(Server::new(key, Rc::clone(engine), listener, http));
+        let server = Rc::new(Server::new(key, Rc::clone(engine), listener, http, keyring));
         made = Some(Rc::clone(&server));
         server
     });
@@ -164,6 +167,15 @@ fn listen_error(error: &std::io::Error) -> Failure {
         _ => "ELISTEN",
     };
     Failure::Error { code, message: error.to_string() }
+}
+
+/// `setTls(server, tls)`: for the connections that are yet to come.
+fn set_tls(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let keyring = tls::keyring(binding.js, arguments.value(1))?;
+    if let (Some(server), Some(keyring)) = (server(binding, arguments)?, keyring) {
+        server.set_keyring(keyring);
+    }
+    binding.js.undefined()
 }
 
 /// `configure(server, maxPayloadLength, backpressureLimit, closeOnBackpressureLimit, publishToSelf, idleTimeout, sendPings, serial,
@@ -483,10 +495,12 @@ fn respond(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     js.boolean(true)
 }
 
-/// `respondStream(exchange, status, statusText, fields)`: answers with a body that follows.
+/// `respondStream(exchange, status, statusText, fields, length | undefined)`: answers with a body that follows, of `length` bytes if
+/// that is known.
 fn respond_stream(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let Some(exchange) = unanswered(binding, arguments)? else { return binding.js.boolean(false) };
-    let stream = ResponseStream::new();
+    let length = if arguments.is_nullish(4)? { None } else { Some(arguments.number(4)? as u64) };
+    let stream = ResponseStream::new(length);
     let response = head(binding, arguments, &exchange, ResponseBody::stream(Rc::clone(&stream), &exchange))?;
     *exchange.stream.borrow_mut() = Some(stream);
     exchange.answer(response);
@@ -748,12 +762,16 @@ fn socket(binding: &Rc<Binding>, arguments: Arguments) -> Result<Option<Rc<Socke
     Ok(binding.engine.find_socket(arguments.key(0)?).filter(|socket| socket.is_open()))
 }
 
-/// Fields from `name LF value LF …`. JavaScript has checked names and values; what HTTP cannot carry all the same is left out.
+/// Fields from `name: value CR LF …`. JavaScript has checked names and values; what HTTP cannot carry all the same is left out.
 fn fields(text: &[u8]) -> Vec<(HeaderName, HeaderValue)> {
-    let mut lines = text.split(|&byte| byte == b'\n');
     let mut fields = Vec::new();
-    while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+    for line in text.split(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
+        let value = line.get(colon + 2..).unwrap_or_default();
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(&line[..colon]), HeaderValue::from_bytes(value))
+        {
             fields.push((name, value));
         }
     }

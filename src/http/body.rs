@@ -29,6 +29,8 @@ enum Content {
 pub(crate) struct ResponseStream {
     pieces: RefCell<VecDeque<Bytes>>,
     buffered: Cell<usize>,
+    /// Bytes still to be written, if that is known.
+    left: Cell<Option<u64>>,
     state: Cell<State>,
     waker: RefCell<Option<Waker>>,
     /// JavaScript waits for room.
@@ -81,18 +83,25 @@ impl ResponseBody {
 }
 
 impl ResponseStream {
-    pub(crate) fn new() -> Rc<Self> {
+    /// A stream of `length` bytes, if that is known.
+    pub(crate) fn new(length: Option<u64>) -> Rc<Self> {
         Rc::new(Self {
             pieces: RefCell::default(),
             buffered: Cell::new(0),
+            left: Cell::new(length),
             state: Cell::new(State::Open),
             waker: RefCell::new(None),
             is_full: Cell::new(false),
         })
     }
 
-    /// Adds a piece. Returns whether there is room for another; if not, the `Writable` event says when there is.
-    pub(crate) fn write(&self, piece: Bytes) -> bool {
+    /// Adds a piece, as far as it belongs to the length. Returns whether there is room for another; if not, the `Writable` event says
+    /// when there is.
+    pub(crate) fn write(&self, mut piece: Bytes) -> bool {
+        if let Some(left) = self.left.get() {
+            piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            self.left.set(Some(left - piece.len() as u64));
+        }
         if self.state.get() == State::Open && !piece.is_empty() {
             self.buffered.set(self.buffered.get() + piece.len());
             self.pieces.borrow_mut().push_back(piece);
@@ -126,8 +135,17 @@ impl ResponseStream {
         }
     }
 
+    /// Whether hyper has everything. With a known length it does not ask for the end.
     fn is_done(&self) -> bool {
-        self.state.get() == State::Ended && self.pieces.borrow().is_empty()
+        let is_whole = self.state.get() == State::Ended || self.left.get() == Some(0);
+        is_whole && self.pieces.borrow().is_empty()
+    }
+
+    /// How much is still to come, if that is known.
+    fn size_hint(&self) -> SizeHint {
+        self.left
+            .get()
+            .map_or_else(SizeHint::default, |left| SizeHint::with_exact(self.buffered.get() as u64 + left))
     }
 }
 
@@ -178,7 +196,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Stream(_) => SizeHint::default(),
+            Content::Stream(stream) => stream.size_hint(),
             Content::File(file) => SizeHint::with_exact(file.left()),
         }
     }

@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -21,7 +20,7 @@ use tokio::io::ReadBuf;
 use super::body::ResponseBody;
 use super::exchange::{Exchange, drain};
 use super::framing::{Framing, MAX_FIELDS, Refusal};
-use super::idle::{self, Idle};
+use super::idle::{self, Expiry, Idle};
 use super::routes::Way;
 use crate::server::connection::{Life, Socket};
 use crate::server::event::Event;
@@ -75,6 +74,8 @@ pub(crate) enum Fate {
 /// Bytes of an answer that are copied together: the kernel takes one piece in 0.4 µs less than two.
 const SMALL: usize = 4096;
 const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
+/// How long a client may take for its TLS handshake, in milliseconds.
+const HANDSHAKE: u64 = 10_000;
 /// How long a finished connection waits for the peer's FIN, in milliseconds.
 const LINGER: u64 = 2_000;
 /// How many connections and closed sockets wait at once; beyond that they are dropped at once.
@@ -117,6 +118,11 @@ pub(crate) fn start(server: &Rc<Server>, transport: Transport) {
 }
 
 async fn serve(connection: Rc<Connection>) {
+    if !connection.shake_hands().await {
+        connection.leave();
+        connection.part(b"").await;
+        return;
+    }
     let mut http = http1::Builder::new()
         .half_close(true)
         .max_buf_size(64 * 1024)
@@ -153,15 +159,15 @@ async fn serve(connection: Rc<Connection>) {
             drop(http);
             let mut framing = connection.framing.borrow_mut();
             let content = framing.content_left().unwrap_or(0);
-            let early = Bytes::from(framing.take_rest());
+            let mut early = framing.take_rest();
+            early.shrink_to_fit();
             drop(framing);
             // A new, small task: an idle WebSocket does not carry hyper's state.
             let engine = Rc::clone(&connection.server.engine);
             // JavaScript lets go of the exchange when its handler returns.
             connection.exchange.take();
             connection.leave();
-            // A copy: hyper's buffer is far bigger than what is in it.
-            engine.spawn(Life::new(socket, early.to_vec(), usize::try_from(content).unwrap_or(usize::MAX)));
+            engine.spawn(Life::new(socket, early, usize::try_from(content).unwrap_or(usize::MAX)));
         }
         Fate::Cut => {
             drop(http);
@@ -186,6 +192,25 @@ async fn serve(connection: Rc<Connection>) {
 }
 
 impl Connection {
+    /// Completes the TLS handshake, if there is one. False when it failed, took too long, or the connection was cut meanwhile.
+    async fn shake_hands(&self) -> bool {
+        let engine = &self.server.engine;
+        let mut deadline = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = self.transport.poll_handshake(cx) {
+                return Poll::Ready(result.is_ok());
+            }
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+            let deadline = *deadline.get_or_insert_with(|| {
+                engine.wake_after(HANDSHAKE, cx.waker().clone());
+                engine.now() + HANDSHAKE
+            });
+            let is_over = engine.now() >= deadline || matches!(*self.fate.borrow(), Fate::Cut);
+            if is_over { Poll::Ready(false) } else { Poll::Pending }
+        })
+        .await
+    }
+
     /// Whether nothing is being answered, and all answers have gone out.
     fn is_quiet(&self) -> bool {
         self.exchange.borrow().is_none() && !self.is_unflushed.get()
@@ -222,14 +247,14 @@ impl Connection {
             Some(exchange) if self.is_flushing(&exchange) => {}
             // Half an answer is out: another one has no place.
             Some(exchange) if exchange.is_answer_taken() => self.decide(Fate::Cut),
-            Some(exchange) => exchange.dismiss(true),
+            Some(exchange) => exchange.finish(true),
             None => {}
         }
         self.rouse();
     }
 
     /// A request has come. Its handler has the server's `idleTimeout` to answer, or as long as it likes when there is content to work on
-    /// or a WebSocket to decide upon.
+    /// or a WebSocket to decide upon; that is, while the client is there.
     fn begin_request(&self, request: &Request<Incoming>) {
         self.has_served.set(true);
         let now = self.server.engine.now();
@@ -237,7 +262,7 @@ impl Connection {
         timer.set(now, idle::timeout_of(self.server.http.idle_timeout));
         let is_handshake =
             request.headers().contains_key(header::SEC_WEBSOCKET_KEY) && self.server.websocket().is_some();
-        if is_handshake || !request.body().is_end_stream() {
+        if !self.is_half_closed.get() && (is_handshake || !request.body().is_end_stream()) {
             timer.stop(now);
         }
         drop(timer);
@@ -266,16 +291,37 @@ impl Connection {
             return;
         }
         self.armed.set(u64::MAX);
-        if self.idle.borrow().deadline() > now {
-            self.arm();
-        } else if !matches!(*self.fate.borrow(), Fate::Upgrade(_)) {
-            let engine = &self.server.engine;
-            let warns = self.server.http.warns_of_timeout && self.exchange.borrow().is_some();
-            if warns && !engine.has_warned.replace(true) {
-                engine.push(Event::TimedOut);
-            }
-            self.decide(Fate::Cut);
+        let expiry = self.idle.borrow_mut().expire(now);
+        match expiry {
+            Expiry::None => {}
+            Expiry::Look if self.transport.is_closed_by_peer() => self.half_close(),
+            Expiry::Look => {}
+            Expiry::TimedOut => return self.time_out(),
         }
+        self.arm();
+    }
+
+    fn time_out(&self) {
+        if matches!(*self.fate.borrow(), Fate::Upgrade(_)) {
+            return;
+        }
+        let engine = &self.server.engine;
+        let warns = self.server.http.warns_of_timeout && self.exchange.borrow().is_some();
+        if warns && !engine.has_warned.replace(true) {
+            engine.push(Event::TimedOut);
+        }
+        self.decide(Fate::Cut);
+    }
+
+    /// The peer has sent FIN, maybe because it has gone. An answer is still taken, but its handler has no more time than the timeout.
+    fn half_close(&self) {
+        self.is_half_closed.set(true);
+        let exchange = self.exchange.borrow().clone();
+        if let Some(exchange) = exchange {
+            exchange.abort_signal();
+        }
+        self.idle.borrow_mut().restart(self.server.engine.now());
+        self.arm();
     }
 
     /// The peer has ended its side before the answer.
@@ -340,6 +386,7 @@ impl Connection {
     /// The environment is going away: lets go of what refers back to the connection.
     pub(crate) fn abandon(&self) {
         self.exchange.take();
+        self.flushing.take();
         *self.fate.borrow_mut() = Fate::Cut;
     }
 
@@ -363,10 +410,7 @@ impl Connection {
         match ready!(self.transport.poll_peek(cx)) {
             // The next request waits its turn.
             Ok(true) => {}
-            Ok(false) => {
-                self.is_half_closed.set(true);
-                exchange.abort_signal();
-            }
+            Ok(false) => self.half_close(),
             Err(_) => {
                 *self.fate.borrow_mut() = Fate::Cut;
                 return Poll::Ready(Ok(()));

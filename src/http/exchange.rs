@@ -146,12 +146,6 @@ impl Exchange {
         matches!(*self.reply.borrow(), Reply::Taken)
     }
 
-    /// Ends an exchange whose answer has not been taken, and never will be. `aborted`: the client does not get any.
-    pub(crate) fn dismiss(&self, aborted: bool) {
-        self.finish(aborted);
-        drop(self.reply.replace(Reply::Taken));
-    }
-
     /// There will be no answer: the connection is reset.
     pub(crate) fn reset(&self) {
         self.connection.decide(super::connection::Fate::Reset);
@@ -254,7 +248,7 @@ impl Exchange {
     /// The body is larger than it may be, and says so only now, because it is chunked. The client hears of it unless it has an answer.
     fn refuse_body(&self) {
         if self.awaits_answer() {
-            self.dismiss(false);
+            self.finish(false);
             self.connection.refuse(Refusal::PayloadTooLarge);
         }
     }

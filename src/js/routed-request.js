@@ -5,13 +5,14 @@
 
 const { CookieMap } = require('./cookies.js');
 const { enumerable } = require('./members.js');
-const { IncomingRequest, exchangeOf, pathOf } = require('./request.js');
+const { IncomingRequest } = require('./request.js');
 const { parametersOf } = require('./routes.js');
+const { pathOf } = require('./url.js');
 
 /** Its name is the host's: nobody is to tell the difference by it. */
-const RoutedRequest = class Request extends IncomingRequest {
+const RoutedRequest = class Request extends /** @type {any} */ (IncomingRequest) {
   #route;
-  #target;
+  #exchange;
   /** @type {Record<string, string> | undefined} */
   #params;
   /** @type {InstanceType<typeof CookieMap> | undefined} */
@@ -19,21 +20,17 @@ const RoutedRequest = class Request extends IncomingRequest {
 
   /**
    * @param {import('./routes.js').HandlerRoute} route
-   * @param {InstanceType<typeof import('./request.js').Exchange>} exchange
-   * @param {string} method
-   * @param {string} target
-   * @param {[string, string][]} fields
-   * @param {boolean} hasBody
+   * @param {InstanceType<typeof import('./exchange.js').Exchange>} exchange
    */
-  constructor(route, exchange, method, target, fields, hasBody) {
-    super(exchange, method, target, fields, hasBody);
+  constructor(route, exchange) {
+    super(exchange);
     this.#route = route;
-    this.#target = target;
+    this.#exchange = exchange;
   }
 
   /** @returns {Record<string, string>} */
   get params() {
-    const params = this.#params ?? parametersOf(this.#route, String(pathOf(this.#target)).split('?', 1)[0]);
+    const params = this.#params ?? parametersOf(this.#route, String(pathOf(this.#exchange.target)).split('?', 1)[0]);
     this.#params = params;
     return params;
   }
@@ -42,8 +39,7 @@ const RoutedRequest = class Request extends IncomingRequest {
   get cookies() {
     if (this.#cookies === undefined) {
       this.#cookies = new CookieMap(this.headers.get('cookie'));
-      const exchange = exchangeOf(this);
-      if (exchange !== undefined) exchange.cookies = this.#cookies;
+      this.#exchange.cookies = this.#cookies;
     }
     return this.#cookies;
   }

@@ -7,10 +7,11 @@ const { createHash } = require('node:crypto');
 const { statSync } = require('node:fs');
 const { resolve } = require('node:path');
 
+const { isBuffered, isResponse, unsendable } = require('./answer.js');
 const { engine } = require('./engine.js');
 const { coded, invalidArgument } = require('./errors.js');
+const { field, findField, joinFields } = require('./fields.js');
 const { decodePercent } = require('./percent.js');
-const { isBuffered, isResponse, joinFields, unsendable } = require('./response.js');
 
 /** The methods that an object of handlers is known by. */
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'CONNECT', 'TRACE'];
@@ -304,7 +305,7 @@ const ignore = () => {};
  * @param {string} type
  */
 function typeField(fields, type) {
-  return type === '' || hasField(fields, 'content-type') ? '' : `content-type\n${type}\n`;
+  return type === '' || findField(fields, 'content-type') !== undefined ? '' : field('content-type', type);
 }
 
 /**
@@ -312,20 +313,12 @@ function typeField(fields, type) {
  * @param {ArrayBuffer} bytes
  */
 function etagField(fields, bytes) {
-  if (bytes.byteLength === 0 || hasField(fields, 'etag')) return '';
+  if (bytes.byteLength === 0 || findField(fields, 'etag') !== undefined) return '';
   const hash = createHash('sha256').update(new Uint8Array(bytes)).digest('hex').slice(0, ETAG_LENGTH);
-  return `etag\n"${hash}"\n`;
+  return field('etag', `"${hash}"`);
 }
 
 /** Sixty-four bits, as Bun's has. */
 const ETAG_LENGTH = 16;
-
-/**
- * @param {string} fields `name LF value LF …`
- * @param {string} name
- */
-function hasField(fields, name) {
-  return fields.split('\n').some((line, index) => index % 2 === 0 && line.toLowerCase() === name);
-}
 
 module.exports = { parametersOf, parseRoutes };

@@ -3,18 +3,19 @@
 
 'use strict';
 
-const { isPromise } = require('node:util/types');
-
 const { captureContext, scopeOf } = require('./context.js');
 const { engine, events } = require('./engine.js');
 const { coded, invalidArgument, invalidThis, missingArguments, toText } = require('./errors.js');
+const { cookieFields } = require('./answer.js');
+const { Exchange } = require('./exchange.js');
+const { field } = require('./fields.js');
+const { receive } = require('./handler.js');
 const { enumerable } = require('./members.js');
 const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseHttp, parseListen, parseWebSocket } = require('./options.js');
-const { Exchange, IncomingRequest, exchangeOf, splitFields, watchedOf } = require('./request.js');
-const { cookieFields, isResponse, sendResponse, sendText, unsendable } = require('./response.js');
-const { RoutedRequest } = require('./routed-request.js');
+const { exchangeOf } = require('./request.js');
 const { parseRoutes } = require('./routes.js');
 const { Socket, createSocket } = require('./socket.js');
+const { parseTls, replaceTls, tlsError } = require('./tls.js');
 
 const kState = Symbol('server');
 
@@ -62,6 +63,8 @@ class ServerState {
   /** @type {() => void} */
   hasStopped = () => {};
   pendingWebSockets = 0;
+  /** Nothing is connected to it any more, or about to be cut off. */
+  isOver = false;
   /** Whoever has read the address keeps reading it after stop(), as in Bun. */
   hasShownAddress = false;
   scheme = 'http';
@@ -160,10 +163,12 @@ function serve(options) {
   if (fetch === undefined && !routes?.hasAnswers) throw invalidArgument(NEEDS_FETCH);
   const websocket = parseWebSocket(options.websocket);
   const listen = parseListen(options);
+  const tls = parseTls(options);
   const state = new ServerState(options);
+  if (tls !== null) state.scheme = 'https';
   state.fetch = inContext(fetch);
   state.error = inContext(error);
-  bind(state, http, listen);
+  bind(state, http, listen, tls);
   if (routes !== undefined) {
     try {
       state.route(routes);
@@ -174,7 +179,8 @@ function serve(options) {
   }
   servers.set(state.key, state);
   if (websocket !== undefined) state.configure(websocket);
-  state.server = state.development ? new DebugHTTPServer(state) : new HTTPServer(state);
+  const classes = tls === null ? [HTTPServer, DebugHTTPServer] : [HTTPSServer, DebugHTTPSServer];
+  state.server = new classes[Number(state.development)](state);
   return state.server;
 }
 
@@ -191,15 +197,16 @@ const NEEDS_FETCH = `Bun.serve() needs either:
  * @param {ServerState} state
  * @param {ReturnType<typeof parseHttp>} http
  * @param {ReturnType<typeof parseListen>} listen
+ * @param {ReturnType<typeof parseTls>} tls
  */
-function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen) {
+function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen, tls) {
   const native = engine();
   const limits = [idleTimeout, isDefault && state.development, maxRequestBodySize];
   if ('unix' in listen) {
     try {
-      [state.key] = native.listenUnix(...limits, listen.unix);
+      [state.key] = native.listenUnix(...limits, listen.unix, tls);
     } catch (error) {
-      throw unixError(error, listen.unix);
+      throw tlsError(error) ?? unixError(error, listen.unix);
     }
     state.unix = state.address = listen.unix;
     unlinkAtExit();
@@ -207,7 +214,7 @@ function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen) {
   }
   const { hostname, port, reusePort, ipv6Only } = listen;
   try {
-    const [key, address, boundPort, isIPv6] = native.listen(...limits, hostname, port, reusePort, ipv6Only);
+    const [key, address, boundPort, isIPv6] = native.listen(...limits, hostname, port, reusePort, ipv6Only, tls);
     state.key = key;
     state.hostname = hostname ?? 'localhost';
     state.port = boundPort;
@@ -217,7 +224,7 @@ function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen) {
       port: boundPort,
     };
   } catch (error) {
-    throw listenError(error, hostname, port);
+    throw tlsError(error) ?? listenError(error, hostname, port);
   }
 }
 
@@ -383,6 +390,7 @@ const serverClass = (className) =>
       const { fetch, error } = parseHandlers(options);
       const routes = parseRoutes(options, inContext);
       const websocket = parseWebSocket(options.websocket);
+      replaceTls(state, parseTls(options));
       if (fetch !== undefined) state.fetch = inContext(fetch);
       if (error !== undefined) state.error = inContext(error);
       if (routes !== undefined) state.route(routes);
@@ -435,6 +443,7 @@ const serverClass = (className) =>
       if (state.handlers === undefined && options?.websocket == null) {
         throw invalidArgument('To enable websocket support, set the "websocket" object in Bun.serve({})');
       }
+      if (state.isOver) return false;
       if (!(request instanceof Request)) throw invalidArgument('upgrade requires a Request object');
       if (options !== undefined && options !== null && typeof options !== 'object') {
         throw invalidArgument('upgrade options must be an object');
@@ -468,6 +477,8 @@ const serverClass = (className) =>
 
 const HTTPServer = enumerable(serverClass('HTTPServer'));
 const DebugHTTPServer = enumerable(serverClass('DebugHTTPServer'));
+const HTTPSServer = enumerable(serverClass('HTTPSServer'));
+const DebugHTTPSServer = enumerable(serverClass('DebugHTTPSServer'));
 
 /**
  * Stops listening; with `isForced`, ends every connection too.
@@ -480,13 +491,16 @@ function stopServer(state, isForced) {
   state.stopping ??= new Promise((resolve) => {
     state.hasStopped = resolve;
   });
+  // Not those that are over and have yet to hear of it.
+  const running = isForced ? Exchange.waitingOf(state).filter(({ key }) => native.watch(key)) : [];
   // Nobody connects any more; then those who are connected are told.
   native.stop(state.key, isForced);
   if (state.port !== undefined) state.port = 0;
   if (!state.hasShownAddress) state.address = null;
   if (isForced) {
+    state.isOver = true;
     for (const ws of Socket.ofServer(state)) Socket.shutDown(ws);
-    for (const exchange of watchedOf(state)) exchange.abort();
+    for (const exchange of running) exchange.abort();
   }
   if (!servers.has(state.key)) state.hasStopped();
   return state.stopping;
@@ -570,7 +584,7 @@ const HANDSHAKE_FIELDS = new Set([
 ]);
 
 /**
- * The custom fields of a 101 as `name LF value LF …`.
+ * The custom fields of a 101 as text (`fields.js`).
  * @param {any} headers
  */
 function upgradeFields(headers) {
@@ -584,7 +598,7 @@ function upgradeFields(headers) {
     const text = value.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '');
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what a field value must not have
     if (/[\0\r\n]|[^\x00-\xff]/.test(text)) throw new TypeError(`Header '${name}' has invalid value`);
-    if (!HANDSHAKE_FIELDS.has(name.toLowerCase())) fields += `${name}\n${text}\n`;
+    if (!HANDSHAKE_FIELDS.has(name.toLowerCase())) fields += field(name, text);
   }
   return fields;
 }
@@ -616,141 +630,6 @@ function headerPairs(headers) {
   return Object.entries(headers).map(([name, value]) => [name, toText(value)]);
 }
 
-/**
- * Runs the handler of a request and sends what it returns.
- * @param {ServerState} state
- * @param {InstanceType<typeof Exchange>} exchange
- * @param {Request} request
- * @param {Handler} handler
- */
-function handle(state, exchange, request, handler) {
-  let result;
-  try {
-    result = handler(state.server, request, state.server);
-  } catch (error) {
-    handleError(state, exchange, error);
-    return;
-  }
-  if (isPromise(result)) {
-    result.then(
-      (/** @type {unknown} */ value) => finish(state, exchange, value, false),
-      (/** @type {unknown} */ error) => handleError(state, exchange, error),
-    );
-  } else {
-    finish(state, exchange, result, result instanceof Error);
-  }
-}
-
-/** Two reloads in a row have taken the route away, and there is no `fetch`. */
-const notFound = () => new Response(null, { status: 404 });
-
-/**
- * The handler has returned `value`.
- * @param {ServerState} state
- * @param {InstanceType<typeof Exchange>} exchange
- * @param {any} value
- * @param {boolean} isError an Error returned, not resolved: as good as thrown
- */
-function finish(state, exchange, value, isError) {
-  if (exchange.socket !== undefined) {
-    engine().forget(exchange.key);
-  } else if (isResponse(value)) {
-    const problem = unsendable(value);
-    if (problem === undefined) sendResponse(exchange, value);
-    else handleError(state, exchange, problem);
-  } else if (isError) {
-    handleError(state, exchange, value);
-  } else if (!exchange.isForsaken()) {
-    console.error(`error: Expected a Response object, but received '${describe(value)}'`);
-    if (state.development) sendText(exchange, 200, 'text/plain', WELCOME);
-    else sendText(exchange, 204, null, null);
-  }
-}
-
-const WELCOME = 'Welcome to Bun! To get started, return a Response object.';
-
-/** @param {unknown} value */
-function describe(value) {
-  return typeof value === 'symbol' ? value.toString() : String(value);
-}
-
-/**
- * The handler has thrown `error`: the `error` handler answers, if there is somebody to answer to.
- * @param {ServerState} state
- * @param {InstanceType<typeof Exchange>} exchange
- * @param {unknown} error
- */
-function handleError(state, exchange, error) {
-  if (exchange.isForsaken()) return;
-  if (state.error === undefined) {
-    sendErrorPage(state, exchange, error);
-    return;
-  }
-  let result;
-  try {
-    result = state.error(state.server, error);
-  } catch (again) {
-    sendErrorPage(state, exchange, again);
-    return;
-  }
-  if (isPromise(result)) {
-    result.then(
-      (/** @type {unknown} */ value) => finishError(state, exchange, value, error),
-      (/** @type {unknown} */ again) => sendErrorPage(state, exchange, again),
-    );
-  } else {
-    finishError(state, exchange, result, error);
-  }
-}
-
-/**
- * @param {ServerState} state
- * @param {InstanceType<typeof Exchange>} exchange
- * @param {unknown} value
- * @param {unknown} error
- */
-function finishError(state, exchange, value, error) {
-  if (exchange.socket !== undefined) {
-    engine().forget(exchange.key);
-  } else if (isResponse(value)) {
-    const problem = unsendable(value);
-    if (problem === undefined) sendResponse(exchange, value);
-    else sendErrorPage(state, exchange, problem);
-  } else {
-    sendErrorPage(state, exchange, error);
-  }
-}
-
-/**
- * Nobody has an answer: prints the error and sends a 500.
- * @param {ServerState} state
- * @param {InstanceType<typeof Exchange>} exchange
- * @param {unknown} error
- */
-function sendErrorPage(state, exchange, error) {
-  console.error(error);
-  process.exitCode = 1;
-  if (exchange.socket !== undefined) {
-    engine().forget(exchange.key);
-  } else if (state.development && state.error === undefined) {
-    sendText(exchange, 500, 'text/html;charset=utf-8', errorPage(error));
-  } else {
-    sendText(exchange, 500, 'text/plain', 'Something went wrong!');
-  }
-}
-
-/** @param {unknown} error */
-function errorPage(error) {
-  const title = escapeHtml(error instanceof Error ? `${error.name}: ${error.message}` : describe(error));
-  const stack = escapeHtml(error instanceof Error ? (error.stack ?? '') : '');
-  return `<!doctype html><meta charset="utf-8"><title>500</title><h1>${title}</h1><pre>${stack}</pre>`;
-}
-
-/** @param {string} text */
-function escapeHtml(text) {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
-}
-
 events.request = (
   /** @type {number} */ serverKey,
   /** @type {number} */ key,
@@ -762,20 +641,15 @@ events.request = (
 ) => {
   const state = servers.get(serverKey);
   if (state === undefined) return;
-  const exchange = new Exchange(state, key, method);
-  const takesBody = hasBody && method !== 'GET' && method !== 'HEAD';
-  const route = state.routeOf(routeNumber);
-  const request =
-    route === undefined
-      ? new IncomingRequest(exchange, method, target, splitFields(fields), takesBody)
-      : new RoutedRequest(route, exchange, method, target, splitFields(fields), takesBody);
-  handle(state, exchange, request, route?.handler ?? state.fetch ?? notFound);
+  receive(state, new Exchange(state, key, method, target, fields, hasBody), state.routeOf(routeNumber));
 };
 
 events.stopped = (/** @type {number} */ key) => {
   const state = servers.get(key);
   servers.delete(key);
-  state?.hasStopped();
+  if (state === undefined) return;
+  state.isOver = true;
+  state.hasStopped();
 };
 
 /** A handler took longer than the timeout that nobody chose. Comes once, in development. */
@@ -783,4 +657,4 @@ events.timedOut = () => {
   console.error('warn: Bun.serve() timed out a request after 10 seconds. Pass `idleTimeout` to configure.');
 };
 
-module.exports = { serve };
+module.exports = { ServerState, serve };

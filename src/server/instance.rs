@@ -9,10 +9,12 @@ use super::config::{HttpConfig, WebSocketConfig};
 use super::connection::Sent;
 use super::engine::Engine;
 use super::event::Event;
+use super::keyring::Keyring;
 use super::listener::Listener;
 use super::publication::Publication;
 use super::slots::{Key, Slots};
 use super::topics::Topics;
+use super::transport::Transport;
 use crate::http::connection::Connection;
 use crate::http::routes::{Routes, Way};
 use crate::websocket::frame::Opcode;
@@ -29,6 +31,8 @@ pub(crate) struct Server {
     /// Those that are being put together, to replace them at once.
     pub(crate) coming_routes: RefCell<Option<Routes>>,
     listener: RefCell<Option<Listener>>,
+    /// Of a server of https. Connections keep the one they began with.
+    keyring: RefCell<Option<Rc<Keyring>>>,
     /// HTTP connections, upgraded ones no longer among them.
     pub(crate) connections: RefCell<Slots<Rc<Connection>>>,
     pub(crate) connection_count: Cell<usize>,
@@ -50,7 +54,13 @@ pub(crate) struct Published {
 }
 
 impl Server {
-    pub(crate) fn new(key: Key, engine: Rc<Engine>, listener: Listener, http: HttpConfig) -> Self {
+    pub(crate) fn new(
+        key: Key,
+        engine: Rc<Engine>,
+        listener: Listener,
+        http: HttpConfig,
+        keyring: Option<Keyring>,
+    ) -> Self {
         Self {
             key,
             engine,
@@ -60,6 +70,7 @@ impl Server {
             routes: RefCell::new(None),
             coming_routes: RefCell::new(None),
             listener: RefCell::new(Some(listener)),
+            keyring: RefCell::new(keyring.map(Rc::new)),
             connections: RefCell::new(Slots::new()),
             connection_count: Cell::new(0),
             websocket_count: Cell::new(0),
@@ -73,6 +84,19 @@ impl Server {
     pub(crate) fn accept(self: &Rc<Self>) {
         if let Some(listener) = &*self.listener.borrow() {
             listener.start(self);
+        }
+    }
+
+    /// Replaces keys and certificates, for connections that are yet to come.
+    pub(crate) fn set_keyring(&self, keyring: Keyring) {
+        *self.keyring.borrow_mut() = Some(Rc::new(keyring));
+    }
+
+    /// A new connection as this server speaks on it.
+    pub(super) fn secure(&self, transport: Transport) -> Transport {
+        match &*self.keyring.borrow() {
+            None => transport,
+            Some(keyring) => transport.secured(keyring.session()),
         }
     }
 
