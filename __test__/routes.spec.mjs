@@ -662,6 +662,57 @@ describe('a static Response', () => {
     );
   });
 
+  describe('whose body comes later', { skip: isBunRuntime && 'Bun refuses it' }, () => {
+    test('is waited for, and stays', async () => {
+      const body = new ReadableStream({
+        async pull(controller) {
+          await new Promise(setImmediate);
+          controller.enqueue(new TextEncoder().encode('late'));
+          controller.close();
+        },
+      });
+      const server = serve({ routes: { '/a': new Response(body, { status: 201, headers: { 'x-a': 'b' } }) } });
+      for (let index = 0; index < 3; index++) {
+        const { response } = await exchange(server, request('GET', '/a'));
+
+        assert.deepEqual([response.status, response.text, response.header('x-a')], [201, 'late', 'b']);
+      }
+    });
+
+    test('and fails, fails its requests', async () => {
+      const seen = [];
+      const body = new ReadableStream({ pull: (controller) => controller.error(new Error('broken')) });
+      const server = serve({
+        routes: { '/a': new Response(body) },
+        error(error) {
+          seen.push(error.message);
+          return new Response('sorry');
+        },
+      });
+
+      assert.equal((await exchange(server, request('GET', '/a'))).response.text, 'sorry');
+      assert.deepEqual(seen, ['broken']);
+    });
+
+    test('does not come back after a reload', async () => {
+      let finish;
+      const body = new ReadableStream({
+        start(controller) {
+          finish = () => {
+            controller.enqueue(new TextEncoder().encode('old'));
+            controller.close();
+          };
+        },
+      });
+      const server = serve({ routes: { '/a': new Response(body) } });
+      server.reload({ routes: { '/a': says('new') } });
+      finish();
+      await new Promise(setImmediate);
+
+      assert.equal((await exchange(server, request('GET', '/a'))).response.text, 'new');
+    });
+  });
+
   test('that is an error is refused', () => {
     assert.throws(() => serve({ routes: { '/a': Response.error() } }), /status 0/);
   });

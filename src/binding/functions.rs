@@ -37,7 +37,8 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("setTls", set_tls),
     ("configure", configure),
     ("configureUpgrade", configure_upgrade),
-    ("clearRoutes", clear_routes),
+    ("newRoutes", new_routes),
+    ("useRoutes", use_routes),
     ("addHandlerRoute", add_handler_route),
     ("addStaticRoute", add_static_route),
     ("addDirectoryRoute", add_directory_route),
@@ -214,10 +215,21 @@ fn level(arguments: Arguments, index: usize) -> Result<Option<Level>> {
     Ok(if arguments.is_nullish(index)? { None } else { Level::parse(&arguments.text(index)?) })
 }
 
-/// `clearRoutes(server, hasFetch)`: the server has routes, none so far.
-fn clear_routes(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+/// `newRoutes(server, hasFetch)`: the routes that are added from now on are to replace those that stand.
+fn new_routes(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     if let Some(server) = server(binding, arguments)? {
-        *server.routes.borrow_mut() = Some(Routes::new(arguments.boolean(1)?));
+        *server.coming_routes.borrow_mut() = Some(Routes::new(arguments.boolean(1)?));
+    }
+    binding.js.undefined()
+}
+
+/// `useRoutes(server, yes)`: they do; or else they are forgotten.
+fn use_routes(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(server) = server(binding, arguments)? {
+        let coming = server.coming_routes.take();
+        if arguments.boolean(1)? {
+            *server.routes.borrow_mut() = coming;
+        }
     }
     binding.js.undefined()
 }
@@ -259,9 +271,10 @@ fn add_fetch_route(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value>
 fn add_route(binding: &Rc<Binding>, arguments: Arguments, route: &Route) -> Result<Value> {
     let pattern = arguments.text(1)?;
     let methods = arguments.text(2)?;
-    if let Some(server) = server(binding, arguments)?
-        && let Some(routes) = &mut *server.routes.borrow_mut()
-    {
+    let Some(server) = server(binding, arguments)? else { return binding.js.undefined() };
+    let mut coming = server.coming_routes.borrow_mut();
+    let mut standing = server.routes.borrow_mut();
+    if let Some(routes) = coming.as_mut().or(standing.as_mut()) {
         if methods.is_empty() {
             routes.insert(pattern.as_bytes(), None, route.clone());
         }

@@ -37,7 +37,7 @@ class RouteTable {
   #handlers = new Map();
   /** How the native side learns of each route, given the number of the server. @type {((server: number) => void)[]} */
   #additions = [];
-  /** Static responses whose bodies are being read: each gives its addition once it is. @type {Promise<(server: number) => void>[]} */
+  /** Static responses whose bodies are being read: each is added once it is. @type {{ body: Promise<Copy>, add: AddStatic }[]} */
   #pending = [];
   /** Whether there is anything but `false`. */
   hasAnswers = false;
@@ -63,20 +63,20 @@ class RouteTable {
   addStatic(path, methods, response) {
     const { status, statusText = '' } = response;
     const fields = joinFields(response.headers);
-    const body = copyBody(response);
-    /** @type {(copy: Copy) => (server: number) => void} */
-    const addition = ({ bytes, type }) => {
+    /** @type {AddStatic} */
+    const add = (server, { bytes, type }) => {
       const all = fields + typeField(fields, type) + etagField(fields, bytes);
-      return (server) => engine().addStaticRoute(server, path, methods, status, statusText, all, bytes);
+      engine().addStaticRoute(server, path, methods, status, statusText, all, bytes);
     };
-    if (!(body instanceof Promise)) {
+    const body = copyBody(response);
+    if (body instanceof Promise) {
+      const init = { status, statusText, headers: new Headers(response.headers) };
+      this.addHandler(path, methods, () => body.then(({ bytes }) => new Response(bytes, init)), true);
+      this.#pending.push({ body, add });
+    } else {
       this.hasAnswers = true;
-      this.#additions.push(addition(body));
-      return;
+      this.#additions.push((server) => add(server, body));
     }
-    const whole = body.then(({ bytes }) => new Response(bytes, response));
-    this.addHandler(path, methods, () => whole.then((answer) => answer.clone()), true);
-    this.#pending.push(body.then(addition));
   }
 
   /**
@@ -100,13 +100,22 @@ class RouteTable {
    * @param {() => boolean} isCurrent whether they still stand
    */
   install(server, hasFetch, isCurrent) {
-    engine().clearRoutes(server, hasFetch);
-    for (const add of this.#additions) add(server);
-    for (const pending of this.#pending) {
-      const add = (/** @type {(server: number) => void} */ addition) => isCurrent() && addition(server);
-      // A body that cannot be read is an error of each request for it.
-      pending.then(add, () => {});
+    const native = engine();
+    native.newRoutes(server, hasFetch);
+    let isWhole = false;
+    try {
+      for (const add of this.#additions) add(server);
+      isWhole = true;
+    } finally {
+      // A directory may have gone since it was looked at.
+      native.useRoutes(server, isWhole);
     }
+    for (const { body, add } of this.#pending) {
+      body.then((copy) => isCurrent() && add(server, copy), ignore);
+    }
+    // The native side has its own copies.
+    this.#additions = [];
+    this.#pending = [];
   }
 
   /** @param {number} number */
@@ -262,6 +271,7 @@ function directoryError(code, text, path) {
   return Object.assign(coded(Error, code, `${code}: ${text}, open '${path}'`), { syscall: 'open', path });
 }
 
+/** @typedef {(server: number, copy: Copy) => void} AddStatic */
 /** @typedef {{ bytes: ArrayBuffer, type: string }} Copy the body of a response, and its type where only the body knows it */
 
 /**
@@ -279,11 +289,16 @@ function copyBody(response) {
       'Body must be fully buffered before it can be used in a static route. Consider calling new Response(await response.blob()) to buffer the body.',
     );
   }
-  return response
+  const copy = response
     .clone()
     .blob()
     .then(async (/** @type {Blob} */ blob) => ({ bytes: await blob.arrayBuffer(), type: blob.type }));
+  copy.catch(ignore);
+  return copy;
 }
+
+/** A body that cannot be read is an error of each request for it, and of nobody else. */
+const ignore = () => {};
 
 /**
  * @param {string} fields

@@ -28,6 +28,8 @@ pub(crate) struct Server {
     websocket: RefCell<Option<Rc<WebSocketConfig>>>,
     /// Without any, every request is for `fetch`.
     pub(crate) routes: RefCell<Option<Routes>>,
+    /// Those that are being put together, to replace them at once.
+    pub(crate) coming_routes: RefCell<Option<Routes>>,
     listener: RefCell<Option<Listener>>,
     /// Of a server of https. Connections keep the one they began with.
     keyring: RefCell<Option<Rc<Keyring>>>,
@@ -66,6 +68,7 @@ impl Server {
             http,
             websocket: RefCell::new(None),
             routes: RefCell::new(None),
+            coming_routes: RefCell::new(None),
             listener: RefCell::new(Some(listener)),
             keyring: RefCell::new(keyring.map(Rc::new)),
             connections: RefCell::new(Slots::new()),
