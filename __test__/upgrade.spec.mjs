@@ -8,7 +8,7 @@ import { differs } from './differences.mjs';
 import { calls } from './support/calls.mjs';
 import { cleanUp, pair, serveSockets } from './support/connect.mjs';
 import { acceptFor, close, HANDSHAKE_ACCEPT, handshake, ping, RawClient, randomKey, text } from './support/raw-client.mjs';
-import { isBunRuntime, notYet, serve } from './support/target.mjs';
+import { isBunRuntime, serve } from './support/target.mjs';
 import { invalidArgType, throwsExactly } from './support/throws.mjs';
 
 afterEach(cleanUp);
@@ -595,7 +595,7 @@ describe('the 101 response', () => {
     );
   });
 
-  test('puts cookies set through req.cookies of a route behind the custom headers', { skip: notYet('routes') }, async () => {
+  test('puts cookies set through req.cookies of a route behind the custom headers', async () => {
     const server = serve({
       routes: {
         '/chat': (req, own) => {
@@ -844,7 +844,7 @@ describe('frames sent before the 101', () => {
   });
 });
 
-describe('routes', { skip: notYet('routes') }, () => {
+describe('routes', () => {
   const upgradeHere = (req, server) => {
     if (!server.upgrade(req, { data: new URL(req.url).pathname })) return new Response('refused');
   };

@@ -49,6 +49,7 @@ const table = {
   runtimes: { on: ['node'], limit: 600 }, // starts every supported Node and Bun; downloads Nodes
   serial: { on: own },
   subprotocol: { on: own },
+  'upgrade-handlers': { on: own },
   stress: { on: ['node', 'watched', 'bun'], alone: true, limit: 600 },
   workers: { on: ['node'], alone: true, limit: 600 },
 };

@@ -326,9 +326,12 @@ export class RawClient {
    * @param {number} length
    */
   take(length) {
-    return this.#wait(`${length} bytes`, (bytes) =>
-      bytes.length < length ? null : { value: Buffer.from(bytes.subarray(0, length)), used: length },
-    );
+    return this.#wait(`${length} bytes`, (bytes) => {
+      this.#needed = length;
+      if (bytes.length < length) return null;
+      this.#needed = 0;
+      return { value: Buffer.from(bytes.subarray(0, length)), used: length };
+    });
   }
 
   /**

@@ -33,15 +33,15 @@ export const notYetInBun = (/** @type {string} */ what) => !oracle && inBun && `
 
 /**
  * What only Bun has, in Bun.
- * @type {{ serve: typeof import('../../index.js').serve, gc(force: boolean): void, file(path: string): Blob }}
+ * @type {Pick<typeof import('../../index.js'), 'serve' | 'Cookie' | 'CookieMap'> & { gc(force: boolean): void, file(path: string): Blob }}
  */
 export const bun = Reflect.get(globalThis, 'Bun');
 
 /**
  * The module under test, or its stand-in on the oracle.
- * @type {Pick<typeof import('../../index.js'), 'serve'> & Partial<typeof import('../../index.js')>}
+ * @type {Pick<typeof import('../../index.js'), 'serve' | 'Cookie' | 'CookieMap'> & Partial<typeof import('../../index.js')>}
  */
-export const mantou = oracle ? { serve: bun.serve } : require('../../index.js');
+export const mantou = oracle ? { serve: bun.serve, Cookie: bun.Cookie, CookieMap: bun.CookieMap } : require('../../index.js');
 
 const running = /** @type {Set<{ stop(force: true): Promise<void> }>} */ (new Set());
 

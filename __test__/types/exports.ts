@@ -13,7 +13,14 @@ import type {
   WebSocketHandler,
   WebSocketReadyState,
 } from 'mantou';
-import { Request, Response, ServerWebSocket as SocketClass, type serve } from 'mantou';
+import {
+  type Cookie as CookieClass,
+  type CookieMap as CookieMapClass,
+  Request,
+  Response,
+  ServerWebSocket as SocketClass,
+  type serve,
+} from 'mantou';
 import type { installed } from 'mantou/register';
 
 import mantou = require('mantou');
@@ -24,8 +31,10 @@ same<typeof Bun.serve, typeof serve>();
 same<typeof mantou.serve, typeof serve>();
 same<typeof mantou.default, typeof Bun>();
 same<typeof Bun.ServerWebSocket, typeof SocketClass>();
-same<keyof typeof Bun, 'Request' | 'Response' | 'serve' | 'ServerWebSocket'>();
-same<keyof typeof mantou, 'Request' | 'Response' | 'serve' | 'ServerWebSocket' | 'default'>();
+same<typeof Bun.Cookie, typeof CookieClass>();
+same<typeof Bun.CookieMap, typeof CookieMapClass>();
+same<keyof typeof Bun, 'Request' | 'Response' | 'serve' | 'ServerWebSocket' | 'Cookie' | 'CookieMap'>();
+same<keyof typeof mantou, 'Request' | 'Response' | 'serve' | 'ServerWebSocket' | 'Cookie' | 'CookieMap' | 'default'>();
 
 // They are classes like the global ones, and their objects of the global types.
 same<Request, globalThis.Request>();

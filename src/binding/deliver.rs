@@ -239,6 +239,7 @@ impl Binding {
                 target,
                 js.latin1(&fields)?,
                 js.boolean(exchange.has_body())?,
+                js.number(exchange.route.map_or(NO_ROUTE, f64::from))?,
             ],
         )
     }
@@ -308,5 +309,7 @@ impl Binding {
     }
 }
 
+/// The number of no handler.
+const NO_ROUTE: f64 = -1.0;
 /// §7.1.5: the status code of a connection that ended without a Close frame of the peer.
 const ABNORMAL: u16 = 1006;

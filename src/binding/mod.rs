@@ -7,12 +7,14 @@
 //! - `call`: functions that JavaScript calls, one trampoline for all.
 //! - `functions`: those functions.
 //! - `deliver`: events to handlers.
+//! - `tls`: keys and certificates.
 //! - `host`, `uv`: how the JavaScript thread is woken.
 
 mod call;
 mod deliver;
 mod functions;
 mod host;
+mod tls;
 mod uv;
 mod value;
 

@@ -124,6 +124,20 @@ impl Js {
         Ok(array)
     }
 
+    /// The elements of an array.
+    pub(super) fn elements(self, array: Value) -> Result<Vec<Value>> {
+        let mut length = 0;
+        // SAFETY: the array lives in the current scope; N-API refuses any other value.
+        check(unsafe { sys::napi_get_array_length(self.0, array, &mut length) })?;
+        let element = |index| {
+            let mut value = ptr::null_mut();
+            // SAFETY: as above; the out pointer is valid.
+            check(unsafe { sys::napi_get_element(self.0, array, index, &mut value) })?;
+            Ok(value)
+        };
+        (0..length).map(element).collect()
+    }
+
     /// A function that runs `entry`, which must outlive it.
     pub(super) fn function(self, name: &str, entry: &Entry) -> napi::Result<Value> {
         let mut value = ptr::null_mut();

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::exchange::Exchange;
+use super::file_body::FileBody;
 use crate::server::event::Event;
 
 /// See the module. Dropping it tells its exchange how it ended.
@@ -21,6 +22,7 @@ pub(crate) struct ResponseBody {
 enum Content {
     Whole(Bytes),
     Stream(Rc<ResponseStream>),
+    File(FileBody),
 }
 
 /// A body in the making: JavaScript writes, hyper takes.
@@ -59,7 +61,12 @@ impl std::error::Error for StreamError {}
 
 impl ResponseBody {
     pub(crate) fn empty() -> Self {
-        Self { content: Content::Whole(Bytes::new()), exchange: None }
+        Self::unwatched(Bytes::new())
+    }
+
+    /// The body of an answer without an exchange.
+    pub(crate) const fn unwatched(bytes: Bytes) -> Self {
+        Self { content: Content::Whole(bytes), exchange: None }
     }
 
     pub(crate) fn whole(bytes: Bytes, exchange: &Rc<Exchange>) -> Self {
@@ -68,6 +75,10 @@ impl ResponseBody {
 
     pub(crate) fn stream(stream: Rc<ResponseStream>, exchange: &Rc<Exchange>) -> Self {
         Self { content: Content::Stream(stream), exchange: Some(Rc::clone(exchange)) }
+    }
+
+    pub(crate) fn file(file: FileBody, exchange: &Rc<Exchange>) -> Self {
+        Self { content: Content::File(file), exchange: Some(Rc::clone(exchange)) }
     }
 }
 
@@ -150,6 +161,7 @@ impl Body for ResponseBody {
         let stream = match &mut this.content {
             Content::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
             Content::Whole(bytes) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Content::File(file) => return file.poll_piece(cx).map_ok(Frame::data),
             Content::Stream(stream) => stream,
         };
         let piece = stream.pieces.borrow_mut().pop_front();
@@ -177,6 +189,7 @@ impl Body for ResponseBody {
         match &self.content {
             Content::Whole(bytes) => bytes.is_empty(),
             Content::Stream(stream) => stream.is_done(),
+            Content::File(file) => file.left() == 0,
         }
     }
 
@@ -184,6 +197,7 @@ impl Body for ResponseBody {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Stream(stream) => stream.size_hint(),
+            Content::File(file) => SizeHint::with_exact(file.left()),
         }
     }
 }
@@ -195,6 +209,7 @@ impl Drop for ResponseBody {
                 Content::Whole(_) => true,
                 // hyper takes no body for HEAD.
                 Content::Stream(stream) => stream.is_done() || exchange.head.method == http::Method::HEAD,
+                Content::File(file) => file.left() == 0,
             };
             if is_complete {
                 // hyper has all of it, but maybe not yet the kernel.

@@ -13,6 +13,8 @@ use hyper::body::Incoming;
 use super::body::{ResponseBody, ResponseStream};
 use super::connection::Connection;
 use super::framing::Refusal;
+use crate::server::config::WebSocketConfig;
+use crate::server::engine::Engine;
 use crate::server::event::{BodyError, Event};
 use crate::server::instance::Server;
 use crate::server::slots::Key;
@@ -22,6 +24,10 @@ pub(crate) struct Exchange {
     pub(crate) key: Key,
     pub(crate) connection: Rc<Connection>,
     pub(crate) head: request::Parts,
+    /// The handler of the route it has taken, as JavaScript numbers them; without one it is for `fetch`.
+    pub(crate) route: Option<u32>,
+    /// The configuration of the WebSocket it is about to become, where that is not its server's.
+    pub(crate) websocket: RefCell<Option<Rc<WebSocketConfig>>>,
     body: RefCell<Option<Incoming>>,
     reply: RefCell<Reply>,
     /// The outgoing body when it is streamed.
@@ -45,7 +51,11 @@ pub(crate) enum Reply {
 
 impl Exchange {
     /// `None` when too many exchanges are open.
-    pub(crate) fn new(connection: &Rc<Connection>, request: Request<Incoming>) -> Option<Rc<Self>> {
+    pub(crate) fn new(
+        connection: &Rc<Connection>,
+        request: Request<Incoming>,
+        route: Option<u32>,
+    ) -> Option<Rc<Self>> {
         let engine = &connection.server.engine;
         let (head, body) = request.into_parts();
         let mut made = None;
@@ -54,6 +64,8 @@ impl Exchange {
                 key,
                 connection: Rc::clone(connection),
                 head,
+                route,
+                websocket: RefCell::default(),
                 body: RefCell::new((!body.is_end_stream()).then_some(body)),
                 reply: RefCell::new(Reply::Waiting(None)),
                 stream: RefCell::new(None),
@@ -132,12 +144,6 @@ impl Exchange {
     /// Whether hyper has begun to write the answer, or is done with it.
     pub(crate) fn is_answer_taken(&self) -> bool {
         matches!(*self.reply.borrow(), Reply::Taken)
-    }
-
-    /// Ends an exchange whose answer has not been taken, and never will be. `aborted`: the client does not get any.
-    pub(crate) fn dismiss(&self, aborted: bool) {
-        self.finish(aborted);
-        drop(self.reply.replace(Reply::Taken));
     }
 
     /// There will be no answer: the connection is reset.
@@ -242,17 +248,22 @@ impl Exchange {
     /// The body is larger than it may be, and says so only now, because it is chunked. The client hears of it unless it has an answer.
     fn refuse_body(&self) {
         if self.awaits_answer() {
-            self.dismiss(false);
+            self.finish(false);
             self.connection.refuse(Refusal::PayloadTooLarge);
         }
     }
 
     /// Nobody will read the rest of the body: it is read and thrown away, so that the connection stays usable.
     pub(crate) fn drain_body(&self) {
-        if let Some(mut body) = self.body.take() {
-            self.server().engine.spawn(async move {
-                while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {}
-            });
+        if let Some(body) = self.body.take() {
+            drain(&self.server().engine, body);
         }
     }
+}
+
+/// Reads a body that nobody wants and throws it away.
+pub(crate) fn drain(engine: &Engine, mut body: Incoming) {
+    engine.spawn(
+        async move { while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {} },
+    );
 }

@@ -2,7 +2,7 @@
 //!
 //! The timer runs while the peer is waited for, and while a handler is: a request without content that is not answered in time ends.
 //! It stands still once content has come and nobody asks for more, because then it is the handler that is slow, and a handler
-//! with content in its hands may take its time.
+//! with content in its hands may take its time. But it must not work for a peer that has gone: from time to time somebody has to look.
 
 /// See the module. A new one waits for the first head.
 #[derive(Debug)]
@@ -16,8 +16,25 @@ pub(crate) struct Idle {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    Running { deadline: u64 },
-    Stopped { left: u64 },
+    Running {
+        deadline: u64,
+    },
+    Stopped {
+        left: u64,
+        /// When to look whether the peer is still there.
+        look: u64,
+    },
+}
+
+/// What a deadline that has come asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    /// Nothing: it has moved on.
+    None,
+    /// To look whether the peer is still there.
+    Look,
+    /// To end the connection.
+    TimedOut,
 }
 
 /// How long the first head of a connection may take, whatever `idleTimeout` says: its peer has shown nothing yet.
@@ -40,11 +57,23 @@ impl Idle {
         Self { timeout: FIRST_HEAD, state: State::Running { deadline: now + FIRST_HEAD }, received: 0 }
     }
 
-    /// When the connection ends unless something happens; `u64::MAX` when it does not.
+    /// When `expire` has something to say unless something happens before; `u64::MAX` for never.
     pub(crate) fn deadline(&self) -> u64 {
         match self.state {
             State::Running { deadline } => deadline,
-            State::Stopped { .. } => u64::MAX,
+            State::Stopped { look, .. } => look,
+        }
+    }
+
+    /// Says what is to be done now.
+    pub(crate) fn expire(&mut self, now: u64) -> Expiry {
+        match &mut self.state {
+            State::Running { deadline } if *deadline <= now => Expiry::TimedOut,
+            State::Stopped { look, .. } if *look <= now => {
+                *look = now.saturating_add(self.timeout);
+                Expiry::Look
+            }
+            State::Running { .. } | State::Stopped { .. } => Expiry::None,
         }
     }
 
@@ -64,7 +93,7 @@ impl Idle {
     pub(crate) fn stop(&mut self, now: u64) {
         if let State::Running { deadline } = self.state {
             let left = if deadline == u64::MAX { u64::MAX } else { deadline.saturating_sub(now) };
-            self.state = State::Stopped { left };
+            self.state = State::Stopped { left, look: now.saturating_add(self.timeout) };
         }
     }
 
@@ -79,7 +108,7 @@ impl Idle {
 
     /// More content is waited for.
     pub(crate) fn resume(&mut self, now: u64) {
-        if let State::Stopped { left } = self.state {
+        if let State::Stopped { left, .. } = self.state {
             self.state = State::Running { deadline: now.saturating_add(left) };
         }
     }
@@ -127,13 +156,27 @@ mod tests {
         let mut idle = Idle::new(0);
         idle.set(0, 4000);
         idle.receive(1000, 100);
-        assert_eq!(idle.deadline(), NEVER);
+        assert_eq!(idle.expire(4000), Expiry::None);
         idle.resume(60_000);
         assert_eq!(idle.deadline(), 63_000, "three seconds were left");
         idle.resume(61_000);
         assert_eq!(idle.deadline(), 63_000);
         idle.restart(62_000);
         assert_eq!(idle.deadline(), 66_000);
+        assert_eq!((idle.expire(65_999), idle.expire(66_000)), (Expiry::None, Expiry::TimedOut));
+    }
+
+    #[test]
+    fn somebody_looks_for_the_peer_while_nobody_waits_for_it() {
+        let mut idle = Idle::new(0);
+        idle.set(0, 4000);
+        idle.stop(1000);
+        assert_eq!(idle.deadline(), 5000);
+        assert_eq!(
+            (idle.expire(4999), idle.expire(5000), idle.expire(5000)),
+            (Expiry::None, Expiry::Look, Expiry::None)
+        );
+        assert_eq!(idle.deadline(), 9000);
     }
 
     #[test]

@@ -6,10 +6,24 @@ pub mod framing;
 #[cfg(feature = "addon")]
 pub(crate) mod body;
 #[cfg(feature = "addon")]
+mod conditions;
+#[cfg(feature = "addon")]
 pub(crate) mod connection;
+#[cfg(feature = "addon")]
+pub(crate) mod directory;
 #[cfg(feature = "addon")]
 pub(crate) mod exchange;
 #[cfg(feature = "addon")]
+mod file_body;
+#[cfg(feature = "addon")]
 pub(crate) mod idle;
+#[cfg(feature = "addon")]
+mod media_type;
+#[cfg(feature = "addon")]
+mod router;
+#[cfg(feature = "addon")]
+pub(crate) mod routes;
+#[cfg(feature = "addon")]
+pub(crate) mod static_route;
 #[cfg(feature = "addon")]
 pub(crate) mod upgrade;

@@ -30,13 +30,14 @@ pub(crate) enum Subprotocol {
 }
 
 /// Answers the handshake of `exchange` and returns its WebSocket, or `None` when it is no valid handshake or answered already. A
-/// wrong version is answered here (RFC 6455 §4.4).
+/// wrong version is answered here (RFC 6455 §4.4). `cookies` are the values of `set-cookie` fields that come behind `fields`.
 pub(crate) fn upgrade(
     exchange: &Rc<Exchange>,
     mut fields: Vec<(HeaderName, HeaderValue)>,
+    cookies: &[HeaderValue],
     subprotocol: &Subprotocol,
 ) -> Option<Upgraded> {
-    let config = exchange.server().websocket()?;
+    let config = exchange.websocket.take().or_else(|| exchange.server().websocket())?;
     let accept = match handshake::accept(&exchange.head.method, &exchange.head.headers) {
         Ok(accept) => accept,
         Err(Refusal::NotAHandshake) => return None,
@@ -67,7 +68,7 @@ pub(crate) fn upgrade(
     let mut made = None;
     engine.sockets.borrow_mut().insert_with(|key| {
         let socket = Socket::new(key, Rc::clone(&server), transport, config, agreed.as_ref(), |out| {
-            handshake::write_response(out, &accept, agreed.as_ref(), &fields, &[], &date);
+            handshake::write_response(out, &accept, agreed.as_ref(), &fields, cookies, &date);
         });
         made = Some(Rc::clone(&socket));
         socket

@@ -66,7 +66,8 @@ function sendResponse(exchange, response, onFailure) {
     sendPlain(exchange, parts, onFailure);
     return;
   }
-  const head = /** @type {Head} */ ([exchange.key, response.status, response.statusText ?? '', joinFields(response.headers)]);
+  const fields = joinFields(response.headers) + cookieFields(exchange);
+  const head = /** @type {Head} */ ([exchange.key, response.status, response.statusText ?? '', fields]);
   if (isBuffered(response)) {
     sendBuffered(exchange, head, response);
     return;
@@ -82,14 +83,27 @@ function sendResponse(exchange, response, onFailure) {
  * @param {import('./response.js').Plain} response
  * @param {(error: unknown) => void} onFailure
  */
-function sendPlain(exchange, { status, statusText, fields, content }, onFailure) {
+function sendPlain(exchange, { status, statusText, fields: own, content }, onFailure) {
   const { key } = exchange;
+  const fields = own + cookieFields(exchange);
   if (content instanceof Blob) {
     new StreamedAnswer(exchange, [key, status, statusText, fields], content.stream(), content.size, onFailure);
     return;
   }
   const isUntyped = content instanceof Uint8Array && content.length > 0 && findField(fields, 'content-type') === undefined;
   engine().respond(key, status, statusText, isUntyped ? fields + OCTETS : fields, content);
+}
+
+/**
+ * What the handler of a route has set and deleted in `req.cookies`, as fields.
+ * @param {Exchange} exchange
+ */
+function cookieFields({ cookies }) {
+  if (cookies === undefined) return '';
+  return cookies
+    .toSetCookieHeaders()
+    .map((line) => field('set-cookie', line))
+    .join('');
 }
 
 /** What bytes are when nobody says. */
@@ -133,4 +147,4 @@ function sendText(exchange, status, type, body) {
   engine().respond(exchange.key, status, '', type === null ? '' : field('content-type', type), body);
 }
 
-module.exports = { isResponse, sendResponse, sendText, unsendable };
+module.exports = { cookieFields, isBuffered, isResponse, sendResponse, sendText, unsendable };

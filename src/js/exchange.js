@@ -34,6 +34,8 @@ class Exchange {
   answer;
   /** Takes the next piece of the request's body. @type {((piece: BodyPiece) => void) | undefined} */
   onBody;
+  /** `req.cookies`, once touched. @type {InstanceType<typeof import('./cookies.js').CookieMap> | undefined} */
+  cookies;
   /** An answer was given. */
   isAnswered = false;
   /** The client has left, or been cut off, before it had its answer. */

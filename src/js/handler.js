@@ -8,6 +8,8 @@ const { isPromise } = require('node:util/types');
 const { isResponse, sendResponse, sendText, unsendable } = require('./answer.js');
 const { engine } = require('./engine.js');
 const { IncomingRequest } = require('./request.js');
+const { Response } = require('./response.js');
+const { RoutedRequest } = require('./routed-request.js');
 
 /** @typedef {InstanceType<typeof import('./exchange.js').Exchange>} Exchange */
 /** @typedef {InstanceType<typeof import('./server.js').ServerState>} ServerState */
@@ -16,21 +18,27 @@ const { IncomingRequest } = require('./request.js');
  * A request has arrived.
  * @param {ServerState} state
  * @param {Exchange} exchange
+ * @param {ReturnType<ServerState['routeOf']>} route where it goes, if not to `fetch`
  */
-function receive(state, exchange) {
-  handle(state, exchange, /** @type {any} */ (new IncomingRequest(exchange)));
+function receive(state, exchange, route) {
+  const request = /** @type {any} */ (route === undefined ? new IncomingRequest(exchange) : new RoutedRequest(route, exchange));
+  handle(state, exchange, request, route?.handler ?? state.fetch ?? notFound);
 }
 
+/** Two reloads in a row have taken the route away, and there is no `fetch`. */
+const notFound = () => new Response(null, { status: 404 });
+
 /**
- * Runs the fetch handler for a request and sends what it returns.
+ * Runs the handler of a request and sends what it returns.
  * @param {ServerState} state
  * @param {Exchange} exchange
  * @param {Request} request
+ * @param {NonNullable<ServerState['fetch']>} handler
  */
-function handle(state, exchange, request) {
+function handle(state, exchange, request, handler) {
   let result;
   try {
-    result = /** @type {NonNullable<ServerState['fetch']>} */ (state.fetch)(state.server, request, state.server);
+    result = handler(state.server, request, state.server);
   } catch (error) {
     handleError(state, exchange, error);
     return;

@@ -6,7 +6,7 @@
 const { coded, invalidArgument } = require('./errors.js');
 
 /** What Bun's types know and mantou does not do (yet): accepted-and-ignored would be a lie. */
-const UNSUPPORTED = ['tls', 'key', 'cert', 'ca', 'passphrase', 'routes', 'static', 'http2', 'http3'];
+const UNSUPPORTED = ['http2', 'http3'];
 
 /** The environment at start: setting a variable later has no effect, as in Bun. */
 const environmentPort = [process.env.BUN_PORT, process.env.PORT, process.env.NODE_PORT].find((value) => value !== undefined);

@@ -6,12 +6,16 @@
 const { captureContext, scopeOf } = require('./context.js');
 const { engine, events } = require('./engine.js');
 const { coded, invalidArgument, invalidThis, missingArguments, toText } = require('./errors.js');
+const { cookieFields } = require('./answer.js');
 const { Exchange } = require('./exchange.js');
 const { field } = require('./fields.js');
 const { receive } = require('./handler.js');
+const { enumerable } = require('./members.js');
 const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseHttp, parseListen, parseWebSocket } = require('./options.js');
 const { exchangeOf } = require('./request.js');
+const { parseRoutes } = require('./routes.js');
 const { Socket, createSocket } = require('./socket.js');
+const { parseTls, replaceTls, tlsError } = require('./tls.js');
 
 const kState = Symbol('server');
 
@@ -22,6 +26,9 @@ const servers = /** @type {Map<number, ServerState>} */ (new Map());
  * A handler of HTTP, called in the async context it was given in.
  * @typedef {(thisArg: unknown, ...args: unknown[]) => any} Handler
  */
+
+/** @typedef {NonNullable<ReturnType<typeof parseWebSocket>>} WebSocketOptions */
+/** Handlers and limits of sockets that do not have those of their server. @typedef {{ handlers: Record<string, any>, limits: unknown[] }} OwnWebSocket */
 
 /**
  * @param {Function | undefined} handler
@@ -41,6 +48,10 @@ class ServerState {
   fetch;
   /** @type {Handler | undefined} */
   error;
+  /** @type {ReturnType<typeof parseRoutes>} */
+  routes;
+  /** Those before the last reload: a request may have found its way by them just before. @type {ReturnType<typeof parseRoutes>} */
+  formerRoutes;
   /** WebSocket handlers and the async context they run in; undefined without WebSockets. @type {Record<string, any> | undefined} */
   handlers;
   /** @type {{ address: string, family: string, port: number } | string | null} */
@@ -52,9 +63,16 @@ class ServerState {
   /** @type {() => void} */
   hasStopped = () => {};
   pendingWebSockets = 0;
+  /** Nothing is connected to it any more, or about to be cut off. */
+  isOver = false;
   /** Whoever has read the address keeps reading it after stop(), as in Bun. */
   hasShownAddress = false;
   scheme = 'http';
+
+  /** Of `serve()`, for handlers that an upgrade brings: they are not to run in that of a request. */
+  #context = captureContext();
+  /** What upgrades have brought. @type {WeakMap<object, OwnWebSocket>} */
+  #ownWebSockets = new WeakMap();
 
   /** @param {any} options */
   constructor(options) {
@@ -69,22 +87,67 @@ class ServerState {
     this.unix = undefined;
   }
 
-  /** @param {NonNullable<ReturnType<typeof parseWebSocket>>} websocket */
-  configure({ handlers, limits, deflate }) {
-    this.handlers = { ...handlers, serial: limits.serial, context: captureContext() };
-    engine().configure(
-      this.key,
-      limits.maxPayloadLength,
-      limits.backpressureLimit,
-      limits.closeOnBackpressureLimit,
-      limits.publishToSelf,
-      limits.idleTimeout,
-      limits.sendPings,
-      limits.serial > 0,
-      deflate.compress,
-      deflate.decompress,
-    );
+  /** @param {NonNullable<ReturnType<typeof parseRoutes>>} routes in place of those before */
+  route(routes) {
+    routes.install(this.key, this.fetch !== undefined, () => this.routes === routes);
+    this.formerRoutes = this.routes;
+    this.routes = routes;
   }
+
+  /**
+   * The route of a request.
+   * @param {number} number of its handler; -1 for `fetch`
+   */
+  routeOf(number) {
+    return number < 0 ? undefined : (this.routes?.handlerOf(number) ?? this.formerRoutes?.handlerOf(number));
+  }
+
+  /** @param {WebSocketOptions} websocket */
+  configure(websocket) {
+    this.handlers = handlersOf(websocket, captureContext());
+    engine().configure(this.key, ...limitsOf(websocket));
+  }
+
+  /**
+   * The `websocket` option of an upgrade, read once: the next upgrade with the same object has the same handlers and limits.
+   * @param {any} websocket
+   * @returns {OwnWebSocket | undefined}
+   */
+  ownWebSocket(websocket) {
+    const known = this.#ownWebSockets.get(websocket);
+    if (known !== undefined) return known;
+    const options = parseWebSocket(websocket);
+    if (options === undefined) return undefined;
+    const own = { handlers: handlersOf(options, this.#context), limits: limitsOf(options) };
+    this.#ownWebSockets.set(websocket, own);
+    return own;
+  }
+}
+
+/**
+ * @param {WebSocketOptions} options
+ * @param {ReturnType<typeof captureContext>} context
+ */
+function handlersOf({ handlers, limits }, context) {
+  return { ...handlers, serial: limits.serial, context };
+}
+
+/**
+ * What the native `configure` takes.
+ * @param {WebSocketOptions} options
+ */
+function limitsOf({ limits, deflate }) {
+  return [
+    limits.maxPayloadLength,
+    limits.backpressureLimit,
+    limits.closeOnBackpressureLimit,
+    limits.publishToSelf,
+    limits.idleTimeout,
+    limits.sendPings,
+    limits.serial > 0,
+    deflate.compress,
+    deflate.decompress,
+  ];
 }
 
 /**
@@ -96,23 +159,35 @@ function serve(options) {
   checkSupported(options);
   const http = parseHttp(options);
   const { fetch, error } = parseHandlers(options);
-  if (fetch === undefined) throw invalidArgument(NEEDS_FETCH);
+  const routes = parseRoutes(options, inContext);
+  if (fetch === undefined && !routes?.hasAnswers) throw invalidArgument(NEEDS_FETCH);
   const websocket = parseWebSocket(options.websocket);
   const listen = parseListen(options);
+  const tls = parseTls(options);
   const state = new ServerState(options);
+  if (tls !== null) state.scheme = 'https';
   state.fetch = inContext(fetch);
   state.error = inContext(error);
-  bind(state, http, listen);
+  bind(state, http, listen, tls);
+  if (routes !== undefined) {
+    try {
+      state.route(routes);
+    } catch (error) {
+      engine().stop(state.key, true);
+      throw error;
+    }
+  }
   servers.set(state.key, state);
   if (websocket !== undefined) state.configure(websocket);
-  state.server = state.development ? new DebugHTTPServer(state) : new HTTPServer(state);
+  const classes = tls === null ? [HTTPServer, DebugHTTPServer] : [HTTPSServer, DebugHTTPSServer];
+  state.server = new classes[Number(state.development)](state);
   return state.server;
 }
 
 const NEEDS_FETCH = `Bun.serve() needs either:
 
   - A routes object:
-      routes: { "/path": (req) => new Response("Hello") }  (not supported by mantou yet)
+      routes: { "/path": (req) => new Response("Hello") }
 
   - Or a fetch handler:
       fetch(req) { return new Response("Hello") }
@@ -122,15 +197,16 @@ const NEEDS_FETCH = `Bun.serve() needs either:
  * @param {ServerState} state
  * @param {ReturnType<typeof parseHttp>} http
  * @param {ReturnType<typeof parseListen>} listen
+ * @param {ReturnType<typeof parseTls>} tls
  */
-function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen) {
+function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen, tls) {
   const native = engine();
   const limits = [idleTimeout, isDefault && state.development, maxRequestBodySize];
   if ('unix' in listen) {
     try {
-      [state.key] = native.listenUnix(...limits, listen.unix);
+      [state.key] = native.listenUnix(...limits, listen.unix, tls);
     } catch (error) {
-      throw unixError(error, listen.unix);
+      throw tlsError(error) ?? unixError(error, listen.unix);
     }
     state.unix = state.address = listen.unix;
     unlinkAtExit();
@@ -138,7 +214,7 @@ function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen) {
   }
   const { hostname, port, reusePort, ipv6Only } = listen;
   try {
-    const [key, address, boundPort, isIPv6] = native.listen(...limits, hostname, port, reusePort, ipv6Only);
+    const [key, address, boundPort, isIPv6] = native.listen(...limits, hostname, port, reusePort, ipv6Only, tls);
     state.key = key;
     state.hostname = hostname ?? 'localhost';
     state.port = boundPort;
@@ -148,7 +224,7 @@ function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen) {
       port: boundPort,
     };
   } catch (error) {
-    throw listenError(error, hostname, port);
+    throw tlsError(error) ?? listenError(error, hostname, port);
   }
 }
 
@@ -272,6 +348,7 @@ const serverClass = (className) =>
       const state = stateOf(this, className);
       if (arguments.length === 0) throw new Error('fetch() expects a string but received no arguments.');
       const request = fetchArgument(state, input);
+      if (state.fetch === undefined) return Promise.reject(new Error('fetch() requires the server to have a fetch handler'));
       return new Promise((resolve, reject) => {
         try {
           resolve(/** @type {Handler} */ (state.fetch)(this, request, undefined));
@@ -285,7 +362,7 @@ const serverClass = (className) =>
       const state = stateOf(this, className);
       if (arguments.length < 2) throw invalidArgument('Missing argument');
       if (topic === undefined || topic === null) throw invalidArgument('Expected string');
-      if (state.handlers === undefined) return 0;
+      if (state.handlers === undefined && state.pendingWebSockets === 0) return 0;
       const name = toText(topic);
       if (name === '') throw new Error('publish requires a topic string');
       if (data instanceof Blob) throw new TypeError('publish cannot send a Blob synchronously; await blob.bytes() first');
@@ -311,9 +388,13 @@ const serverClass = (className) =>
       // Checked and ignored, as in Bun: connections keep the limits that the server began with.
       parseHttp(options);
       const { fetch, error } = parseHandlers(options);
+      const routes = parseRoutes(options, inContext);
       const websocket = parseWebSocket(options.websocket);
+      replaceTls(state, parseTls(options));
       if (fetch !== undefined) state.fetch = inContext(fetch);
       if (error !== undefined) state.error = inContext(error);
+      if (routes !== undefined) state.route(routes);
+      else if (fetch !== undefined) engine().setHasFetch(state.key, true);
       if (websocket !== undefined) state.configure(websocket);
       return this;
     }
@@ -359,9 +440,10 @@ const serverClass = (className) =>
     upgrade(/** @type {any} */ request, /** @type {any} */ options) {
       const state = stateOf(this, className);
       if (arguments.length === 0) throw invalidArgument('Missing argument');
-      if (state.handlers === undefined) {
+      if (state.handlers === undefined && options?.websocket == null) {
         throw invalidArgument('To enable websocket support, set the "websocket" object in Bun.serve({})');
       }
+      if (state.isOver) return false;
       if (!(request instanceof Request)) throw invalidArgument('upgrade requires a Request object');
       if (options !== undefined && options !== null && typeof options !== 'object') {
         throw invalidArgument('upgrade options must be an object');
@@ -371,12 +453,14 @@ const serverClass = (className) =>
         throw invalidArgument('upgrade() must be called on the same server that received the request');
       }
       const data = options?.data;
+      const own = state.ownWebSocket(options?.websocket);
       const fields = upgradeFields(options?.headers);
       const protocol = upgradeProtocol(options?.protocol);
       if (exchange === undefined) return false;
-      const upgraded = engine().upgrade(exchange.key, fields, protocol);
+      if (own !== undefined) engine().configureUpgrade(exchange.key, ...own.limits);
+      const upgraded = engine().upgrade(exchange.key, fields, protocol, cookieFields(exchange));
       if (upgraded === undefined) return false;
-      const ws = createSocket(upgraded, state, data);
+      const ws = createSocket(upgraded, state, data, own?.handlers);
       exchange.upgradeTo(ws);
       Socket.runOpen(ws);
       return true;
@@ -393,24 +477,8 @@ const serverClass = (className) =>
 
 const HTTPServer = enumerable(serverClass('HTTPServer'));
 const DebugHTTPServer = enumerable(serverClass('DebugHTTPServer'));
-
-/**
- * Makes the members of a class enumerable, as Bun's are.
- * @template {{ prototype: object }} C
- * @param {C} Class
- * @returns {C}
- */
-function enumerable(Class) {
-  const members = Object.getOwnPropertyDescriptors(Class.prototype);
-  for (const [name, member] of Object.entries(members)) {
-    if (name !== 'constructor')
-      Object.defineProperty(Class.prototype, name, {
-        ...member,
-        enumerable: true,
-      });
-  }
-  return Class;
-}
+const HTTPSServer = enumerable(serverClass('HTTPSServer'));
+const DebugHTTPSServer = enumerable(serverClass('DebugHTTPSServer'));
 
 /**
  * Stops listening; with `isForced`, ends every connection too.
@@ -423,13 +491,16 @@ function stopServer(state, isForced) {
   state.stopping ??= new Promise((resolve) => {
     state.hasStopped = resolve;
   });
+  // Not those that are over and have yet to hear of it.
+  const running = isForced ? Exchange.waitingOf(state).filter(({ key }) => native.watch(key)) : [];
   // Nobody connects any more; then those who are connected are told.
   native.stop(state.key, isForced);
   if (state.port !== undefined) state.port = 0;
   if (!state.hasShownAddress) state.address = null;
   if (isForced) {
+    state.isOver = true;
     for (const ws of Socket.ofServer(state)) Socket.shutDown(ws);
-    for (const exchange of Exchange.waitingOf(state)) exchange.abort();
+    for (const exchange of running) exchange.abort();
   }
   if (!servers.has(state.key)) state.hasStopped();
   return state.stopping;
@@ -566,16 +637,19 @@ events.request = (
   /** @type {string} */ target,
   /** @type {string} */ fields,
   /** @type {boolean} */ hasBody,
+  /** @type {number} */ routeNumber,
 ) => {
   const state = servers.get(serverKey);
   if (state === undefined) return;
-  receive(state, new Exchange(state, key, method, target, fields, hasBody));
+  receive(state, new Exchange(state, key, method, target, fields, hasBody), state.routeOf(routeNumber));
 };
 
 events.stopped = (/** @type {number} */ key) => {
   const state = servers.get(key);
   servers.delete(key);
-  state?.hasStopped();
+  if (state === undefined) return;
+  state.isOver = true;
+  state.hasStopped();
 };
 
 /** A handler took longer than the timeout that nobody chose. Comes once, in development. */

@@ -11,7 +11,7 @@
  * @param {string} target
  */
 function urlOf(scheme, host, target) {
-  const path = target.startsWith('/') ? target : pathOf(target);
+  const path = pathOf(target);
   if (path === undefined) return target;
   if (!host) return path;
   const url = `${scheme}://${host}${path}`;
@@ -22,10 +22,11 @@ function urlOf(scheme, host, target) {
 }
 
 /**
- * The path, query and fragment of an absolute-form target, or of the asterisk; other forms have none.
+ * The path, query and fragment of a target in origin-form or absolute-form, or of the asterisk; other forms have none.
  * @param {string} target
  */
 function pathOf(target) {
+  if (target.startsWith('/')) return target;
   if (target === '*') return '/';
   const path = /^https?:\/\/[^/?#]*(.*)$/i.exec(target)?.[1];
   return path === undefined || path.startsWith('/') ? path : `/${path}`;

@@ -42,12 +42,13 @@ enum Holder {
 impl Driver {
     /// A driver whose runtime stays with the JavaScript thread: the caller's event loop has to watch the runtime itself.
     pub(crate) fn polled(runtime: Runtime) -> Self {
-        Self { shared: Arc::new(Shared::new(runtime, false)), watcher: None }
+        let rouse = runtime.block_on(poll_fn(|cx| Poll::Ready(cx.waker().clone())));
+        Self { shared: Arc::new(Shared::new(runtime, Holder::JavaScript, Some(rouse))), watcher: None }
     }
 
     /// A driver with a watcher thread, which calls `request_turn` when a task is ready.
     pub(crate) fn watched(runtime: Runtime, request_turn: impl Fn() + Send + 'static) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(runtime, true));
+        let shared = Arc::new(Shared::new(runtime, Holder::Watcher, None));
         let watched = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("mantou-watcher".into())
@@ -106,15 +107,16 @@ impl Driver {
 }
 
 impl Shared {
-    fn new(runtime: Runtime, is_watched: bool) -> Self {
+    fn new(runtime: Runtime, holder: Holder, rouse: Option<Waker>) -> Self {
         Self {
             runtime,
             signal: Arc::new(Signal {
                 ready: AtomicBool::new(false),
                 idle: AtomicWaker::new(),
+                rouse,
                 home: this_thread(),
             }),
-            holder: Mutex::new(if is_watched { Holder::Watcher } else { Holder::JavaScript }),
+            holder: Mutex::new(holder),
             changed: Condvar::new(),
         }
     }
@@ -161,6 +163,8 @@ impl Shared {
 pub(crate) struct Signal {
     ready: AtomicBool,
     idle: AtomicWaker,
+    /// Where nobody sits in the runtime: makes its descriptor readable, which the event loop of the JavaScript thread sees.
+    rouse: Option<Waker>,
     home: usize,
 }
 
@@ -191,13 +195,23 @@ impl Wake for Signal {
         self.set_ready();
         if this_thread() != self.home {
             self.idle.wake();
+            if let Some(rouse) = &self.rouse {
+                rouse.wake_by_ref();
+            }
         }
     }
 }
 
+/// Threads that wait for the disk, at most; there are none until a file is served.
+const FILE_THREADS: usize = 4;
+
 /// A runtime that only watches sockets, and the descriptor that tells when it has something to say, where there is one.
 pub(crate) fn new_runtime() -> io::Result<(Runtime, Option<i32>)> {
-    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let runtime = Builder::new_current_thread()
+        .enable_io()
+        .max_blocking_threads(FILE_THREADS)
+        .thread_name("mantou-files")
+        .build()?;
     #[cfg(target_os = "linux")]
     let epoll = epoll_of(&runtime)?;
     #[cfg(not(target_os = "linux"))]
