@@ -32,7 +32,7 @@ export declare namespace Serve {
     XOR<WithoutWebSocket<WebSocketData, Path>, WithWebSocket<WebSocketData, Path>> &
     ({ fetch: object } | { routes: object } | { static: object });
 
-  /** What `reload()` takes: what `serve()` takes, of which `fetch`, `routes`, `error` and `websocket` replace what was. The others are ignored. */
+  /** What `reload()` takes: what `serve()` takes, of which `fetch`, `routes`, `error`, `websocket` and `tls` replace what was. The others are ignored. */
   type ReloadOptions<WebSocketData = undefined, Path extends string = string> = Partial<
     BaseOptions<WebSocketData> & HostnamePortOptions & UnixOptions & WithWebSocket<WebSocketData, Path>
   >;
@@ -49,6 +49,18 @@ export declare namespace Serve {
      * @throws TypeError `ERR_INVALID_ARG_TYPE` "Expected error to be a function"
      */
     error?: (this: Server<WebSocketData>, error: ErrorLike) => MaybePromise<Response | void | undefined>;
+    /**
+     * Keys and certificates: with them the server speaks https and wss, TLS 1.2 and 1.3 (RFC 8446). In an array, the first entry is for clients that
+     * ask for no name or one that no other entry has; the others need a `serverName` each (RFC 6066 §3). `reload({ tls })` gives connections to
+     * come other ones, which Bun does not do; it throws and changes nothing when they are wrong.
+     *
+     * A client has 10 s for its handshake. Plain HTTP gets no answer.
+     *
+     * @throws TypeError `ERR_INVALID_ARG_TYPE` "TLSOptions must be an object", "SNI tls object must have a serverName", and what stands with the members
+     * @throws Error `ERR_OSSL_PEM_NO_START_LINE` and others of OpenSSL's names for what is no PEM; `ERR_OSSL_X509_KEY_VALUES_MISMATCH` for a key that is not
+     * the certificate's; `ERR_OSSL_BAD_DECRYPT` for an encrypted key without its passphrase
+     */
+    tls?: TLSOptions | TLSOptions[];
     /**
      * Whether clients are shown errors and hints for who writes the server: a page with the stack when nothing else answers.
      *
@@ -698,7 +710,7 @@ export interface Server<WebSocketData = undefined> extends Disposable {
   /** `stop(true)`, at the end of a block that began with `using server = serve({ … })`. */
   [Symbol.dispose](): void;
   /**
-   * Replaces `fetch`, `routes`, `error` and `websocket`, each where it is given. Open WebSockets have the new handlers and limits from their next event on. When
+   * Replaces `fetch`, `routes`, `error`, `websocket` and `tls`, each where it is given. Open WebSockets have the new handlers and limits from their next event on. When
    * an option is wrong, nothing changes.
    *
    * @returns this server
@@ -799,7 +811,7 @@ export interface Server<WebSocketData = undefined> extends Disposable {
   readonly hostname: string | undefined;
   /** The address it listens on, the path of a Unix socket, or null once it has stopped, unless it was read before. */
   readonly address: { address: string; family: 'IPv4' | 'IPv6'; port: number } | string | null;
-  /** What it speaks, which is "http". */
+  /** What it speaks: "https" with `tls`, otherwise "http". */
   readonly protocol: 'http' | 'https';
   /** The `development` option, or its default. */
   readonly development: boolean;
@@ -821,6 +833,46 @@ export type WebSocketReadyState = 0 | 1 | 2 | 3;
 
 /** Bytes that can be sent: a Buffer or another view, whose offset and length are honoured, or a whole buffer. */
 export type BufferSource = ArrayBufferView | ArrayBuffer | SharedArrayBuffer;
+
+/** PEM: text or bytes. */
+export type PEM = string | ArrayBufferView | ArrayBuffer;
+
+/**
+ * The `tls` option. What Bun knows and rustls, which does TLS here, has not, throws a TypeError "mantou does not support TLSOptions.… (its TLS is
+ * rustls)": `ciphers`, `secureOptions`, `dhParamsFile` and others.
+ */
+export interface TLSOptions {
+  /** The private key; in an array, those of several certificates. RSA from 2048 bits, P-256, P-384 or Ed25519. */
+  key?: PEM | PEM[] | null;
+  /** The certificate, and behind it those that lead to a root. */
+  cert?: PEM | PEM[] | null;
+  /** Certificates that are trusted to vouch for clients' (`requestCert`); they also complete the chain of `cert`. */
+  ca?: PEM | PEM[] | null;
+  /** Lists of certificates of clients that are no longer good (RFC 5280 §5). */
+  crl?: PEM | PEM[] | null;
+  /** Of encrypted keys. */
+  passphrase?: string | null;
+  /** The name this entry is for, without regard to case; `*` stands for one label: "*.example.com". */
+  serverName?: string | null;
+  /** An older name of `serverName`. */
+  servername?: string | null;
+  /** Whether clients are asked for a certificate. @default false */
+  requestCert?: boolean;
+  /** Whether clients without a good certificate are turned away, where one is asked for. @default true */
+  rejectUnauthorized?: boolean | null;
+  /**
+   * Protocols to agree on (RFC 7301), of which `"http/1.1"` is the one that is served: names separated by commas, or their form on the wire.
+   *
+   * @default none is agreed on
+   */
+  ALPNProtocols?: string | ArrayBufferView | ArrayBuffer | null;
+  /** Has no effect. */
+  lowMemoryMode?: boolean;
+  /** Has no effect: nothing is ever renegotiated. */
+  clientRenegotiationLimit?: number;
+  /** Has no effect, as `clientRenegotiationLimit`. */
+  clientRenegotiationWindow?: number;
+}
 
 /** The address of a client. */
 export interface SocketAddress {

@@ -19,6 +19,7 @@ import { calls } from './support/calls.mjs';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
 const { checkSupported, parseDevelopment, parseListen, parseWebSocket } = require('../src/js/options.js');
+const { parseTls } = require('../src/js/tls.js');
 const { serve, ServerWebSocket } = /** @type {typeof import('../index.js')} */ (require('../index.js'));
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const typings = readFileSync(join(root, 'index.d.ts'), 'utf8');
@@ -235,6 +236,43 @@ describe('the programs', () => {
   }
 });
 
+/** Every name that `parse` looks up in its options. @param {(options: any) => void} parse */
+function namesReadBy(parse) {
+  const names = /** @type {Set<string>} */ (new Set());
+  parse(new Proxy({}, { get: (_, name) => void names.add(String(name)) }));
+  return names;
+}
+
+/** The options of `tls`, which also count beside it. */
+const tlsNames = namesReadBy(parseTls);
+tlsNames.delete('tls');
+
+describe('the options of tls', () => {
+  const rows = table('Options of `tls`', 'option');
+  const unsupported = [...tlsNames].filter((name) =>
+    [1, 'x'].some((value) => {
+      try {
+        parseTls({ [name]: value });
+        return false;
+      } catch (error) {
+        return /does not support/.test(String(error));
+      }
+    }),
+  );
+
+  test('are those that the code reads, and those that the typings have', () => {
+    const supported = [...tlsNames].filter((name) => !unsupported.includes(name)).sort();
+    assert.deepEqual(namesIn(rows), supported);
+    assert.deepEqual(declaredIn('export interface TLSOptions').sort(), supported);
+  });
+
+  test('that are refused are listed', () => {
+    assert.ok(unsupported.length > 0);
+    const [, listed] = /A TypeError says so for ([^.]+)\./.exec(section('Options of `tls`')) ?? assert.fail('no list');
+    assert.deepEqual(codesIn(listed).sort(), unsupported.sort());
+  });
+});
+
 describe('the options of serve()', () => {
   const rows = table('Options of `serve()`', 'option');
   /** Every name that is looked up in the options. */
@@ -246,6 +284,7 @@ describe('the options of serve()', () => {
     },
   });
   serve(options).stop(true);
+  for (const name of tlsNames) known.delete(name);
 
   const unsupported = [...known].filter((name) => {
     try {

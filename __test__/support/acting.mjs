@@ -1,3 +1,4 @@
+// @ts-check
 // Something done from inside a handler, whichever one: how to make each of them run, and a server that acts in it.
 //
 //   const { start, ran, socket } = acting('ping', (ws, server) => server.stop(true));
@@ -10,9 +11,17 @@ import { calls } from './calls.mjs';
 import { MORE_THAN_A_SOCKET_TAKES, serveSockets } from './connect.mjs';
 import { ping, pong, text } from './raw-client.mjs';
 
+/** @typedef {import('./connect.mjs').Socket} Socket */
+/** @typedef {import('../../index.js').Server<unknown>} Server */
+/** @typedef {'open' | 'message' | 'close' | 'drain' | 'ping' | 'pong' | 'error' | 'fetch'} Handler */
+
+/** @type {Handler[]} */
 export const HANDLERS = ['open', 'message', 'close', 'drain', 'ping', 'pong', 'error', 'fetch'];
 
-/** Makes the named handler of a connected socket run. */
+/**
+ * Makes the named handler of a connected socket run.
+ * @type {Record<Handler, (connection: { client: import('./raw-client.mjs').RawClient, ws: Socket }) => unknown>}
+ */
 export const PROVOKE = {
   open: () => {},
   message: ({ client }) => client.write(text('a')),
@@ -28,17 +37,25 @@ export const PROVOKE = {
   },
 };
 
-/** A server with handlers of which the one called `name` runs `act(ws, server)`, once: `{ start(), ran, closes, socket() }`. */
+/**
+ * A server with handlers of which the one called `name` runs `act(ws, server)`, once: `{ start(), ran, closes, socket() }`.
+ * @param {Handler} name
+ * @param {(ws: Socket, server: Server) => void} act
+ */
 export function acting(name, act) {
   const ran = calls(name);
+  /** @type {import('./calls.mjs').Calls<[code: number]>} */
   const closes = calls('close');
+  /** @type {Server} */
   let server;
+  /** @type {Socket} */
   let opened;
-  const once = (at, ws) => {
+  const once = (/** @type {Handler} */ at, /** @type {Socket} */ ws) => {
     if (at !== name || ran.all.length > 0) return;
     ran();
     act(ws, server);
   };
+  /** @type {import('./connect.mjs').Handlers} */
   const websocket = {
     open(ws) {
       opened = ws;

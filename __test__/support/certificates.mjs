@@ -1,3 +1,4 @@
+// @ts-check
 // Keys and certificates for TLS, made when a test runs: nothing to install, nothing that expires in a repository.
 //
 //   const ca = authority('the authority');
@@ -8,48 +9,89 @@
 
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 
-/** How the keys of a kind are made, and how they sign. */
+/** @typedef {import('node:crypto').KeyObject} KeyObject */
+/** @typedef {'ec' | 'p384' | 'p521' | 'rsa' | 'weak' | 'ed25519'} Kind of key */
+/** @typedef {{ kind: Kind, privateKey: KeyObject, subject: Buffer }} Issuer */
+/** @typedef {{ kind?: Kind, altNames?: string[], isAuthority?: boolean, usage?: 'client' | 'server', version?: 1 | 3, age?: number }} Details */
+
+/**
+ * How the keys of a kind are made, and how they sign.
+ * @type {Record<Kind, { keys(): import('node:crypto').KeyPairKeyObjectResult, hash: string | null, algorithm(): Buffer }>}
+ */
 const KINDS = {
-  ec: { type: 'ec', options: { namedCurve: 'P-256' }, hash: 'sha256', algorithm: () => sequence(oid('1.2.840.10045.4.3.2')) },
-  p384: { type: 'ec', options: { namedCurve: 'P-384' }, hash: 'sha256', algorithm: () => sequence(oid('1.2.840.10045.4.3.2')) },
-  p521: { type: 'ec', options: { namedCurve: 'P-521' }, hash: 'sha256', algorithm: () => sequence(oid('1.2.840.10045.4.3.2')) },
-  rsa: { type: 'rsa', options: { modulusLength: 2048 }, hash: 'sha256', algorithm: () => sequence(oid('1.2.840.113549.1.1.11'), NULL) },
-  weak: { type: 'rsa', options: { modulusLength: 1024 }, hash: 'sha256', algorithm: () => sequence(oid('1.2.840.113549.1.1.11'), NULL) },
-  ed25519: { type: 'ed25519', options: {}, hash: null, algorithm: () => sequence(oid('1.3.101.112')) },
+  ec: {
+    keys: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+    hash: 'sha256',
+    algorithm: () => sequence(oid('1.2.840.10045.4.3.2')),
+  },
+  p384: {
+    keys: () => generateKeyPairSync('ec', { namedCurve: 'P-384' }),
+    hash: 'sha256',
+    algorithm: () => sequence(oid('1.2.840.10045.4.3.2')),
+  },
+  p521: {
+    keys: () => generateKeyPairSync('ec', { namedCurve: 'P-521' }),
+    hash: 'sha256',
+    algorithm: () => sequence(oid('1.2.840.10045.4.3.2')),
+  },
+  rsa: {
+    keys: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
+    hash: 'sha256',
+    algorithm: () => sequence(oid('1.2.840.113549.1.1.11'), NULL),
+  },
+  weak: {
+    keys: () => generateKeyPairSync('rsa', { modulusLength: 1024 }),
+    hash: 'sha256',
+    algorithm: () => sequence(oid('1.2.840.113549.1.1.11'), NULL),
+  },
+  ed25519: { keys: () => generateKeyPairSync('ed25519'), hash: null, algorithm: () => sequence(oid('1.3.101.112')) },
 };
 
 const DAY = 24 * 60 * 60 * 1000;
 
-/** A certificate that issued itself. With `isAuthority: false` it is good for one server or client only. */
+/**
+ * A certificate that issued itself. With `isAuthority: false` it is good for one server or client only.
+ * @param {string} name
+ * @param {Details} [options]
+ */
 export function selfSigned(name, options) {
   return certify(name, null, options);
 }
 
-/** An authority: `issue` makes certificates, `revoke` lists of those that are good no more. */
+/**
+ * An authority: `issue` makes certificates, `revoke` lists of those that are good no more.
+ * @param {string} name
+ * @param {Details} [options]
+ */
 export function authority(name, options) {
   const own = selfSigned(name, { isAuthority: true, ...options });
   return {
     ...own,
+    /** @type {(subject: string, details?: Details) => ReturnType<typeof certify>} */
     issue: (subject, details) => certify(subject, own, details),
-    revoke: (...certificates) => revocationList(own, certificates),
+    revoke: (/** @type {{ serial: Buffer }[]} */ ...certificates) => revocationList(own, certificates),
   };
 }
 
 /**
  * `kind`: of key. `altNames`: host names and IPv4 addresses. `usage`: 'client' or 'server', for that only. `version: 1` is a certificate without
  * extensions. `age`: days since its first day of 30.
+ * @param {string} name
+ * @param {Issuer | null} issuer null for itself
+ * @param {Details} [details]
  */
 function certify(name, issuer, { kind = 'ec', altNames = [], isAuthority = false, usage, version = 3, age = 1 } = {}) {
-  const { type, options } = KINDS[kind];
-  const { publicKey, privateKey } = generateKeyPairSync(type, options);
+  const { publicKey, privateKey } = KINDS[kind].keys();
   const subject = distinguishedName(name);
   const { kind: signerKind, privateKey: signerKey, subject: issuerName } = issuer ?? { kind, privateKey, subject };
   const serial = integer(Buffer.concat([Buffer.from([1]), randomBytes(8)]));
-  const extensions = [
-    isAuthority && extension('2.5.29.19', sequence(TRUE)),
-    altNames.length > 0 && extension('2.5.29.17', sequence(...altNames.map(generalName))),
-    usage && extension('2.5.29.37', sequence(oid(usage === 'client' ? '1.3.6.1.5.5.7.3.2' : '1.3.6.1.5.5.7.3.1'))),
-  ].filter(Boolean);
+  const extensions = /** @type {Buffer[]} */ (
+    [
+      isAuthority && extension('2.5.29.19', sequence(TRUE)),
+      altNames.length > 0 && extension('2.5.29.17', sequence(...altNames.map(generalName))),
+      usage && extension('2.5.29.37', sequence(oid(usage === 'client' ? '1.3.6.1.5.5.7.3.2' : '1.3.6.1.5.5.7.3.1'))),
+    ].filter(Boolean)
+  );
   const body = sequence(
     ...(version === 1 ? [] : [tagged(0, integer(Buffer.from([2])))]),
     serial,
@@ -70,6 +112,7 @@ function certify(name, issuer, { kind = 'ec', altNames = [], isAuthority = false
   };
 }
 
+/** @param {Issuer} issuer @param {{ serial: Buffer }[]} certificates */
 function revocationList(issuer, certificates) {
   const revoked = certificates.map(({ serial }) => sequence(serial, time(-DAY)));
   const body = sequence(
@@ -85,19 +128,22 @@ function revocationList(issuer, certificates) {
   return pem('X509 CRL', signed(body, issuer.kind, issuer.privateKey));
 }
 
+/** @param {Buffer} body @param {Kind} kind @param {KeyObject} key */
 function signed(body, kind, key) {
   const { hash, algorithm } = KINDS[kind];
   return sequence(body, algorithm(), bits(sign(hash, body, key)));
 }
 
+/** @param {string} label @param {Buffer} der */
 function pem(label, der) {
-  const lines = der.toString('base64').match(/.{1,64}/g);
+  const lines = /** @type {string[]} */ (der.toString('base64').match(/.{1,64}/g));
   return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
 }
 
 const NULL = Buffer.from([0x05, 0]);
 const TRUE = Buffer.from([0x01, 1, 0xff]);
 
+/** @param {number} tag @param {Buffer[]} contents */
 function element(tag, ...contents) {
   const content = Buffer.concat(contents);
   if (content.length < 128) return Buffer.concat([Buffer.from([tag, content.length]), content]);
@@ -107,13 +153,14 @@ function element(tag, ...contents) {
   return Buffer.concat([Buffer.from([tag, 0x80 | significant.length]), significant, content]);
 }
 
-const sequence = (...contents) => element(0x30, ...contents);
-const integer = (bytes) => element(0x02, bytes);
-const octets = (content) => element(0x04, content);
-const bits = (content) => element(0x03, Buffer.from([0]), content);
-const tagged = (number, content) => element(0xa0 | number, content);
-const extension = (identifier, content) => sequence(oid(identifier), octets(content));
+const sequence = (/** @type {Buffer[]} */ ...contents) => element(0x30, ...contents);
+const integer = (/** @type {Buffer} */ bytes) => element(0x02, bytes);
+const octets = (/** @type {Buffer} */ content) => element(0x04, content);
+const bits = (/** @type {Buffer} */ content) => element(0x03, Buffer.from([0]), content);
+const tagged = (/** @type {number} */ number, /** @type {Buffer} */ content) => element(0xa0 | number, content);
+const extension = (/** @type {string} */ identifier, /** @type {Buffer} */ content) => sequence(oid(identifier), octets(content));
 
+/** @param {string} dotted */
 function oid(dotted) {
   const [first, second, ...rest] = dotted.split('.').map(Number);
   const bytes = [first * 40 + second];
@@ -125,17 +172,24 @@ function oid(dotted) {
   return element(0x06, Buffer.from(bytes));
 }
 
-/** A name with nothing but a CN. */
+/**
+ * A name with nothing but a CN.
+ * @param {string} name
+ */
 function distinguishedName(name) {
   return sequence(element(0x31, sequence(oid('2.5.4.3'), element(0x0c, Buffer.from(name)))));
 }
 
+/** @param {string} name */
 function generalName(name) {
   const isAddress = /^\d+(\.\d+){3}$/.test(name);
   return isAddress ? element(0x87, Buffer.from(name.split('.').map(Number))) : element(0x82, Buffer.from(name));
 }
 
-/** A GeneralizedTime, `offset` milliseconds from now. */
+/**
+ * A GeneralizedTime, `offset` milliseconds from now.
+ * @param {number} offset
+ */
 function time(offset) {
   const text = new Date(Date.now() + offset).toISOString();
   const digits = text.replaceAll(/[-:T]|\..*/g, '');

@@ -1,3 +1,4 @@
+// @ts-check
 // Foreign WebSocket clients, each a program of clients/ in a process of its own: told what to do by a line of stdin, it answers with a line of stdout.
 //
 //   const client = startClient('node', [clientFile('ws.mjs')]);
@@ -15,17 +16,22 @@ const PATIENCE = 60_000;
 const BUILD_TIMEOUT = 10 * 60_000;
 
 /** The path of a file in clients/. */
-export const clientFile = (name) => fileURLToPath(new URL(`../clients/${name}`, import.meta.url));
+export const clientFile = (/** @type {string} */ name) => fileURLToPath(new URL(`../clients/${name}`, import.meta.url));
 
-/** Starts a client. */
+/**
+ * Starts a client.
+ * @param {string} program
+ * @param {string[]} args
+ */
 export function startClient(program, args) {
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  /** @type {import('./calls.mjs').Calls<[answer: string]>} */
   const answers = calls(`an answer of ${program} ${args.join(' ')}`, { patience: PATIENCE });
   let unfinished = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (data) => {
     const lines = (unfinished + data).split('\n');
-    unfinished = lines.pop();
+    unfinished = /** @type {string} */ (lines.pop());
     for (const line of lines) answers(line.trimEnd());
   });
   child.stderr.setEncoding('utf8').on('data', (data) => {
@@ -35,7 +41,10 @@ export function startClient(program, args) {
   const failed = ended.then((code) => [`the program ended with ${code}: ${stderr}`]);
   child.stdin.on('error', () => {}); // `failed` says why it reads no more
   return {
-    /** Says a command and returns the answer. */
+    /**
+     * Says a command and returns the answer.
+     * @param {(string | number)[]} words
+     */
     async say(...words) {
       child.stdin.write(`${words.join(' ')}\n`);
       const [answer] = await Promise.race([answers.next(), failed]);
@@ -54,7 +63,10 @@ export function startClient(program, args) {
   };
 }
 
-/** Builds the Rust client: its path, or the reason why there is none. */
+/**
+ * Builds the Rust client: its path, or the reason why there is none.
+ * @returns {import('./python.mjs').Found}
+ */
 export function rustClient() {
   const folder = fileURLToPath(new URL('../../target/clients', import.meta.url));
   const args = ['build', '--locked', '--release', '--manifest-path', clientFile('tungstenite/Cargo.toml'), '--target-dir', folder];

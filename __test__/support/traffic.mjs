@@ -1,3 +1,4 @@
+// @ts-check
 // Clients that keep every handler of a server busy until the server is gone.
 //
 //   const over = traffic(server, ['echo', 'get']);    // the server answers `respond` and `websocket` below, or alike
@@ -10,7 +11,16 @@ import { connectTo, readResponse, request } from './raw-http.mjs';
 
 const LONG = 'x'.repeat(10);
 
-/** What a client does, again and again. */
+/** @typedef {import('./raw-http.mjs').Address} Address */
+/** @typedef {'echo' | 'visit' | 'fill' | 'get' | 'post' | 'stream' | 'fail'} Kind of client */
+/** @typedef {keyof typeof PLACES} Place in a handler */
+/** @typedef {import('../../index.js').Serve.BaseOptions<unknown>} BaseOptions */
+/** @typedef {Required<Pick<import('../../index.js').Serve.WithWebSocket<unknown>, 'fetch' | 'websocket'>>} Handlers */
+
+/**
+ * What a client does, again and again.
+ * @type {Record<Kind, (server: Address) => Promise<never>>}
+ */
 const CLIENTS = {
   async echo(server) {
     const client = await RawClient.open(server);
@@ -44,6 +54,11 @@ const CLIENTS = {
   fail: (server) => ask(server, request('GET', '/fail')),
 };
 
+/**
+ * @param {Address} server
+ * @param {Buffer} bytes
+ * @returns {Promise<never>}
+ */
 async function ask(server, bytes) {
   const client = await connectTo(server);
   for (;;) {
@@ -52,7 +67,11 @@ async function ask(server, bytes) {
   }
 }
 
-/** Runs these clients at once until each has lost the server. */
+/**
+ * Runs these clients at once until each has lost the server.
+ * @param {Address} server
+ * @param {Kind[]} kinds
+ */
 export async function traffic(server, kinds) {
   await Promise.all(kinds.map((kind) => CLIENTS[kind](server).catch(unlessGone)));
 }
@@ -60,11 +79,16 @@ export async function traffic(server, kinds) {
 /** How it shows that a server is gone. */
 const GONE = ['ENDED', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE'];
 
+/** @param {Error & { code?: string }} error */
 function unlessGone(error) {
-  if (!GONE.includes(error.code)) throw error;
+  if (!GONE.includes(String(error.code))) throw error;
 }
 
-/** Handlers for such clients. `at(place)` is called in each of them, with its name. */
+/**
+ * Handlers for such clients. `at(place)` is called in each of them, with its name.
+ * @param {(place: Place) => void} at
+ * @returns {BaseOptions & Handlers}
+ */
 export function handlers(at) {
   return {
     development: false,
@@ -112,6 +136,7 @@ export function handlers(at) {
 
 let pulls = 0;
 
+/** @param {ReadableStreamDefaultController} controller @param {(place: Place) => void} at */
 async function pull(controller, at) {
   await null;
   controller.enqueue(Buffer.from('piece'));
@@ -119,7 +144,10 @@ async function pull(controller, at) {
   if (pulls++ % 4 === 3) controller.close();
 }
 
-/** Every place that `handlers` names, and the clients that make it run. */
+/**
+ * Every place that `handlers` names, and the clients that make it run.
+ * @satisfies {Record<string, Kind[]>}
+ */
 export const PLACES = {
   fetch: ['get', 'echo'],
   await: ['get', 'visit'],
