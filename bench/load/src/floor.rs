@@ -13,16 +13,21 @@ pub(crate) fn serve() -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(told)?;
     let port = listener.local_addr().map_err(told)?.port();
     println!("{{\"ports\":{{\"plain\":{port}}},\"server\":\"bare send calls\",\"runtime\":\"Rust\"}}");
+    serve_on(&listener).map_err(told)
+}
+
+/// Until the publisher leaves.
+fn serve_on(listener: &TcpListener) -> std::io::Result<()> {
     let mut subscribers = Vec::new();
     loop {
-        let (mut stream, _) = listener.accept().map_err(told)?;
-        stream.set_nodelay(true).map_err(told)?;
-        // A connection that asks for nothing is one that looks whether there is a server.
-        let Some(path) = shake_hands(&mut stream).map_err(told)? else { continue };
-        if path == "/publish" {
-            return publish(stream, &subscribers).map_err(told);
+        let (mut stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        match shake_hands(&mut stream)?.as_deref() {
+            Some("/publish") => return publish(stream, &subscribers),
+            Some(_) => subscribers.push(stream),
+            // Someone who left again.
+            None => {}
         }
-        subscribers.push(stream);
     }
 }
 
@@ -43,18 +48,49 @@ fn shake_hands(stream: &mut TcpStream) -> std::io::Result<Option<String>> {
     Ok(path)
 }
 
-/// Until the publisher leaves. It has one message in flight, of at most 125 bytes: a read is a frame.
+/// The publisher has one message in flight, of at most 125 bytes: a read is a frame.
 fn publish(mut publisher: TcpStream, subscribers: &[TcpStream]) -> std::io::Result<()> {
     let (mut buffer, mut frame) = ([0; 256], Vec::new());
     loop {
         let length = publisher.read(&mut buffer)?;
-        let [0x81, _, key @ ..] = &buffer[..length] else { return Ok(()) };
-        let (key, masked) = key.split_at(4);
+        let [0x81, _, rest @ ..] = &buffer[..length] else { return Ok(()) };
+        let (key, masked) = rest.split_at(4);
         let payload: Vec<u8> = masked.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
         frame.clear();
         write_server_frame(&mut frame, Kind::Text, &payload);
         for mut subscriber in subscribers {
             subscriber.write_all(&frame)?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::write_client_frame;
+    use crate::handshake::{Offer, open_websocket};
+    use crate::stream::Connector;
+
+    #[test]
+    fn what_the_publisher_says_goes_to_every_subscriber() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let connector = Connector::plain(listener.local_addr().unwrap().port());
+        let server = std::thread::spawn(move || serve_on(&listener));
+        let mut subscribers: Vec<_> =
+            (0..3).map(|_| open_websocket(&connector, "/subscribe", Offer::Nothing).unwrap()).collect();
+        let mut publisher = open_websocket(&connector, "/publish", Offer::Nothing).unwrap();
+        for message in ["one", "two"] {
+            let (mut said, mut heard) = (Vec::new(), Vec::new());
+            write_client_frame(&mut said, Kind::Text, message.as_bytes(), [1, 2, 3, 4]);
+            write_server_frame(&mut heard, Kind::Text, message.as_bytes());
+            publisher.write_all(&said).unwrap();
+            for subscriber in &mut subscribers {
+                let mut buffer = [0; 100];
+                let length = subscriber.read(&mut buffer).unwrap();
+                assert_eq!(&buffer[..length], heard);
+            }
+        }
+        drop(publisher);
+        server.join().unwrap().unwrap();
     }
 }

@@ -95,3 +95,32 @@ fn text(bytes: &[u8]) -> String {
 /// The key and its answer are those of RFC 6455 §1.3.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(more: &str) -> Vec<u8> {
+        format!("HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: {ACCEPT}\r\n{more}\r\n").into()
+    }
+
+    #[test]
+    fn an_upgrade_must_answer_the_key_and_say_nothing_behind_its_head() {
+        assert_eq!(check_upgrade(&answer(""), Offer::Nothing), Ok(()));
+        let other_key =
+            String::from_utf8(answer("")).unwrap().replace(ACCEPT, "AAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+        assert!(check_upgrade(other_key.as_bytes(), Offer::Nothing).is_err());
+        assert!(check_upgrade(b"HTTP/1.1 400 Bad Request\r\n\r\n", Offer::Nothing).is_err());
+        assert!(check_upgrade(&[&answer("")[..], b"\x81\x00"].concat(), Offer::Nothing).is_err());
+    }
+
+    #[test]
+    fn compression_is_agreed_to_only_where_it_was_offered_and_without_a_context() {
+        let alone = answer("sec-websocket-extensions: permessage-deflate; server_no_context_takeover\r\n");
+        let in_context = answer("Sec-WebSocket-Extensions: permessage-deflate\r\n");
+        assert_eq!(check_upgrade(&alone, Offer::Deflate), Ok(()));
+        assert!(check_upgrade(&alone, Offer::Nothing).is_err());
+        assert!(check_upgrade(&in_context, Offer::Deflate).is_err());
+        assert!(check_upgrade(&answer(""), Offer::Deflate).is_err());
+    }
+}

@@ -4,6 +4,7 @@
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +37,18 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) fn new(options: &Options) -> Result<Self> {
-        let Some(path) = &options.certificate else { return Ok(Self { port: options.port, tls: None }) };
+        match &options.certificate {
+            Some(path) => Self::secure(options.port, path),
+            None => Ok(Self::plain(options.port)),
+        }
+    }
+
+    pub(crate) fn plain(port: u16) -> Self {
+        Self { port, tls: None }
+    }
+
+    /// With TLS, to a server that has the certificate in this PEM file.
+    fn secure(port: u16, path: &Path) -> Result<Self> {
         let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         let certificate = CertificateDer::from_pem_file(path).map_err(|error| told(&error))?;
         let mut roots = RootCertStore::empty();
@@ -46,7 +58,7 @@ impl Connector {
             .map_err(|error| told(&error))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { port: options.port, tls: Some(Arc::new(config)) })
+        Ok(Self { port, tls: Some(Arc::new(config)) })
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -172,3 +184,65 @@ const RECORDS: usize = 16 * 1024;
 
 /// For a handshake: the server may be collecting garbage.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificate;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{ServerConfig, ServerConnection, StreamOwned};
+    use std::net::TcpListener;
+
+    /// A server of one connection that sends everything back, and who connects to it.
+    fn echo() -> Connector {
+        let folder = std::env::temp_dir().join(format!("mantou-load-{}", std::process::id()));
+        certificate::write(&folder).unwrap();
+        let chain = vec![CertificateDer::from_pem_file(folder.join("cert.pem")).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let (socket, _) = listener.accept().unwrap();
+            let mut stream = StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), socket);
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = stream.read(&mut buffer) {
+                stream.write_all(&buffer[..length]).unwrap();
+            }
+        });
+        let connector = Connector::secure(port, &folder.join("cert.pem")).unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+        connector
+    }
+
+    #[test]
+    fn over_tls_everything_comes_back_blocking_or_not() {
+        let mut stream = echo().connect().unwrap();
+        stream.write_all(b"first").unwrap();
+        let mut buffer = [0; 1000];
+        let length = stream.read(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"first");
+
+        stream.set_nonblocking().unwrap();
+        let nothing = stream.read(&mut buffer).unwrap_err();
+        assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+        let message: Vec<u8> = (0..300_000_u32).map(|index| (index % 251) as u8).collect();
+        let (mut sent, mut received) = (0, Vec::new());
+        while received.len() < message.len() {
+            match stream.write(&message[sent..], &[]) {
+                Ok(written) => sent += written,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            match stream.read(&mut buffer) {
+                Ok(length) => received.extend_from_slice(&buffer[..length]),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+        assert_eq!(received, message);
+    }
+}
