@@ -13,6 +13,9 @@
 //! - `http`: hyper, and the way from a request to a WebSocket.
 //! - `binding`: N-API, and the only unsafe code.
 
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 pub mod websocket;
 
 #[cfg(feature = "addon")]
