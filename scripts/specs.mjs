@@ -32,6 +32,7 @@ const LIMIT = 120;
  */
 const table = {
   autobahn: { on: ['node'], alone: true, limit: 900 }, // waits for what must happen within a second; may have to install the suite
+  bench: { on: ['node'] }, // what the benchmark makes of its numbers
   chat: { on: ['node'], alone: true, limit: 600 }, // starts Chromium, and the chat on every host; may have to install the browser
   'close-cause': { on: own },
   dropped: { on: own },
