@@ -22,6 +22,8 @@ const tls = join(here, 'load/target/certificate');
 
 /** In seconds, on top of a run's own time: connecting, a garbage collection, a last slow round. */
 const PATIENCE = 120;
+/** What a server lacks that announces no such port. */
+const NEEDED = { plain: 'anything', compressed: 'compression', routed: 'static routes', tls: 'TLS' };
 /** The generator's exit status when a server does not have what a workload asks for. */
 const NOT_OFFERED = 3;
 
@@ -175,7 +177,7 @@ async function runOnce({ seconds, warmUp, cores }, workload, command) {
   const { load, port = 'plain' } = WORKLOADS[workload];
   const { child, ports } = await start(command, { core: cores[0], tls });
   try {
-    if (ports[port] === undefined) return { missing: port };
+    if (ports[port] === undefined) return { missing: NEEDED[port] };
     const secure = port === 'tls' ? ['--certificate', join(tls, 'cert.pem')] : [];
     const bounds = ['--port', ports[port], '--pid', child.pid, '--seconds', seconds, '--warm-up', warmUp].map(String);
     const [program, ...args] = pinned([generator, ...load.split(' '), ...secure, ...bounds], cores[1]);

@@ -9,13 +9,12 @@ use crate::stream::Connector;
 pub(crate) fn missing(options: &Options) -> Result<Option<String>> {
     let connector = Connector::new(options)?;
     Ok(match options.scenario {
-        Scenario::Compressed if !agrees_to(&connector, "/", Offer::Deflate)? => {
-            Some("permessage-deflate".into())
-        }
+        Scenario::Compressed if !agrees_to(&connector, "/", Offer::Deflate)? => Some("compression".into()),
         Scenario::Http => {
             let (request, _) = options.exchange.example(options.port, 0);
             let status = status_of(&connector, &request)?;
-            (status == 404).then(|| format!("an answer to {:?}", options.exchange))
+            let path = String::from_utf8_lossy(&request).split(' ').nth(1).map(String::from);
+            path.filter(|_| status == 404)
         }
         _ => None,
     })
