@@ -2,7 +2,7 @@
 // Run by Node and by Bun.
 
 import { createRequire } from 'node:module';
-import { application } from './app.mjs';
+import { start } from './app.mjs';
 import { announce } from './common.mjs';
 
 const require = createRequire(import.meta.url);
@@ -10,5 +10,17 @@ const require = createRequire(import.meta.url);
 const mantou = require('../../index.js');
 const { version } = require('../../package.json');
 
-const server = mantou.serve(application(mantou.Response ?? Response));
-announce(server.port, `mantou ${version}`);
+announce(start(serve, mantou.Response ?? Response), `mantou ${version}`);
+
+/**
+ * A server, or nothing where an option is still to come. TODO: `mantou.serve` itself, when there are `tls` and `routes`.
+ * @param {any} options
+ */
+function serve(options) {
+  try {
+    return mantou.serve(options);
+  } catch (error) {
+    if (/does not support the option/.test(String(error))) return undefined;
+    throw error;
+  }
+}
