@@ -8,7 +8,8 @@
 /**
  * Starts a server. It listens when this returns: `server.port` and `server.url` are true at once.
  *
- * The type of `ws.data` is given as a type argument, `serve<Session>({ … })`, or carried by {@link WebSocketHandler.data}.
+ * The type of `ws.data` is given as a type argument, `serve<Session>({ … })`, or carried by {@link WebSocketHandler.data}. `Path` are the paths
+ * of `routes`, by which the handlers know their parameters: it is for the compiler to find, which it does where no type argument is given.
  *
  * @returns the server; the process stays alive until it is stopped or unreferenced
  * @throws TypeError `ERR_INVALID_ARG_TYPE` "Bun.serve expects an object", or the message that stands with the option that is wrong
@@ -17,19 +18,23 @@
  * @throws Error `EADDRNOTAVAIL` or `ENOTFOUND` when `hostname` is not an address of this machine, or of none
  * @throws Error `EACCES` when the system does not let this process listen there
  * @throws Error `ENOENT`, `ENOTDIR` or `ENAMETOOLONG` when `unix` is no path for a socket, `EADDRINUSE` when something is there already
+ * @throws Error `ENOENT` or `ENOTDIR` when the `dir` of a route is no directory
  */
-export declare function serve<WebSocketData = undefined>(options: Serve.Options<WebSocketData>): Server<WebSocketData>;
+export declare function serve<WebSocketData = undefined, Path extends string = string>(
+  options: Serve.Options<WebSocketData, Path>,
+): Server<WebSocketData>;
 
 /** The options of {@link serve} and of {@link Server.reload}. */
 export declare namespace Serve {
-  /** What `serve()` takes: a `hostname` and `port`, or the path of a `unix` socket; with `websocket` or without. */
-  type Options<WebSocketData = undefined> = BaseOptions<WebSocketData> &
+  /** What `serve()` takes: a `hostname` and `port`, or the path of a `unix` socket; with `websocket` or without; `fetch`, `routes` or both. */
+  type Options<WebSocketData = undefined, Path extends string = string> = BaseOptions<WebSocketData> &
     XOR<HostnamePortOptions, UnixOptions> &
-    XOR<WithoutWebSocket<WebSocketData>, WithWebSocket<WebSocketData>>;
+    XOR<WithoutWebSocket<WebSocketData, Path>, WithWebSocket<WebSocketData, Path>> &
+    ({ fetch: object } | { routes: object } | { static: object });
 
-  /** What `reload()` takes: what `serve()` takes, of which `fetch`, `error` and `websocket` replace what was. The others are ignored. */
-  type ReloadOptions<WebSocketData = undefined> = Partial<
-    BaseOptions<WebSocketData> & HostnamePortOptions & UnixOptions & WithWebSocket<WebSocketData>
+  /** What `reload()` takes: what `serve()` takes, of which `fetch`, `routes`, `error`, `websocket` and `tls` replace what was. The others are ignored. */
+  type ReloadOptions<WebSocketData = undefined, Path extends string = string> = Partial<
+    BaseOptions<WebSocketData> & HostnamePortOptions & UnixOptions & WithWebSocket<WebSocketData, Path>
   >;
 
   /** The options of every server. */
@@ -45,11 +50,32 @@ export declare namespace Serve {
      */
     error?: (this: Server<WebSocketData>, error: ErrorLike) => MaybePromise<Response | void | undefined>;
     /**
+     * Keys and certificates: with them the server speaks https and wss, TLS 1.2 and 1.3 (RFC 8446). In an array, the first entry is for clients that
+     * ask for no name or one that no other entry has; the others need a `serverName` each (RFC 6066 §3). `reload({ tls })` gives connections to
+     * come other ones, which Bun does not do; it throws and changes nothing when they are wrong.
+     *
+     * A client has 10 s for its handshake. Plain HTTP gets no answer.
+     *
+     * @throws TypeError `ERR_INVALID_ARG_TYPE` "TLSOptions must be an object", "SNI tls object must have a serverName", and what stands with the members
+     * @throws Error `ERR_OSSL_PEM_NO_START_LINE` and others of OpenSSL's names for what is no PEM; `ERR_OSSL_X509_KEY_VALUES_MISMATCH` for a key that is not
+     * the certificate's; `ERR_OSSL_BAD_DECRYPT` for an encrypted key without its passphrase
+     */
+    tls?: TLSOptions | TLSOptions[];
+    /**
      * Whether clients are shown errors and hints for who writes the server: a page with the stack when nothing else answers.
      *
      * @default true, false when the environment variable NODE_ENV is "production"
      */
     development?: boolean;
+    /**
+     * Bytes of a request's body, beyond which the client gets 413 (RFC 9110 §15.5.14) and the connection ends. A `Content-Length` above it is refused
+     * without calling `fetch`; a body in chunks (RFC 9112 §7.1) when it is read: then reading it rejects with an Error "Request body exceeded
+     * maxRequestBodySize", and what the handler returns is not sent. Nothing to GET and HEAD, whose body nobody sees. 0 refuses every body, Infinity
+     * none; fractions are cut. `reload()` does not change it.
+     *
+     * @default 134217728, which is 128 MiB; whatever is no number means that, too
+     */
+    maxRequestBodySize?: number;
     /** A name for the server, shown by {@link Server.id}. Means nothing to mantou. @default "" */
     id?: string | null;
   }
@@ -73,6 +99,19 @@ export declare namespace Serve {
     reusePort?: boolean;
     /** Whether an IPv6 address takes IPv6 clients only. Nothing to an IPv4 one. @default false */
     ipv6Only?: boolean;
+    /**
+     * Seconds that may pass without a sign of life, exact to 0.1 s: until a request is answered, between two pieces of an answer, until the client takes
+     * more of it, until the next request is complete. Then the connection ends, which aborts `request.signal`; half an answer stays one. 0 and
+     * negative numbers are for never. A body at less than 16 KiB a second is no sign of life.
+     *
+     * A handler that has the body of its request, or a handshake to decide upon, may take longer. The first request of a connection must be there after
+     * 10 s, whatever this says. {@link Server.timeout} changes it for one request; `reload()` does not. Connections that became WebSockets have a
+     * timeout of their own, {@link WebSocketHandler.idleTimeout}.
+     *
+     * @default 10; in `development`, whoever leaves it out is told once when a handler took longer
+     * @throws TypeError `ERR_INVALID_ARG_TYPE` "Bun.serve expects idleTimeout to be an integer"
+     */
+    idleTimeout?: number;
     /** HTTP/1.1 is what is served; `false` throws a TypeError. @default true */
     http1?: true;
   }
@@ -88,7 +127,7 @@ export declare namespace Serve {
   }
 
   /** A server of HTTP alone: every request is answered with a Response. */
-  interface WithoutWebSocket<WebSocketData = undefined> {
+  interface WithoutWebSocket<WebSocketData = undefined, Path extends string = string> {
     /**
      * Answers a request, whatever its method (RFC 9110 §9.1). Requests of one connection are answered in their order (RFC 9112 §9.3.2).
      * `request.signal` aborts when the client leaves before its answer is complete. `this` is the server, too.
@@ -96,20 +135,39 @@ export declare namespace Serve {
      * A Response goes out with its `statusText` as the reason phrase (RFC 9112 §4); a body that is a stream goes out as it comes, in chunks (RFC 9112
      * §7.1). Returning anything else sends `204 No Content` (in `development` a hint) and prints an error; throwing goes to `error`.
      *
-     * @throws TypeError `ERR_INVALID_ARG_TYPE` "Bun.serve() needs either: …" without it, "Expected fetch() to be a function" when it is none
+     * With `routes` it gets the requests that no route takes; without it those get `404 Not Found`.
+     *
+     * @throws TypeError `ERR_INVALID_ARG_TYPE` "Bun.serve() needs either: …" without it and routes, "Expected fetch() to be a function" when it is none
      */
-    fetch: (this: Server<WebSocketData>, request: Request, server: Server<WebSocketData>) => MaybePromise<Response>;
+    fetch?: (this: Server<WebSocketData>, request: Request, server: Server<WebSocketData>) => MaybePromise<Response>;
+    /**
+     * What is answered where. See {@link Routes}.
+     *
+     * @throws the errors of {@link Routes}
+     */
+    routes?: Routes<WebSocketData, Path, Response>;
+    /** An older name of `routes`, which comes before it. */
+    static?: Routes<WebSocketData, Path, Response>;
   }
 
   /** A server of HTTP and WebSocket: a request that `server.upgrade()` took needs no Response. */
-  interface WithWebSocket<WebSocketData = undefined> {
+  interface WithWebSocket<WebSocketData = undefined, Path extends string = string> {
     /**
      * Answers a request, as without WebSockets, or turns it into one: `if (server.upgrade(request)) return;`. What it returns after that is ignored,
-     * and what it throws goes to `error`, whose Response is ignored.
+     * and what it throws goes to `error`, whose Response is ignored. With `routes` it gets what no route takes, and handshakes of RFC 6455 that
+     * none of their handlers takes; without it those get `403 Forbidden`.
      *
-     * @throws TypeError `ERR_INVALID_ARG_TYPE` "Bun.serve() needs either: …" without it, "Expected fetch() to be a function" when it is none
+     * @throws TypeError `ERR_INVALID_ARG_TYPE` "Bun.serve() needs either: …" without it and routes, "Expected fetch() to be a function" when it is none
      */
-    fetch: (this: Server<WebSocketData>, request: Request, server: Server<WebSocketData>) => MaybePromise<Response | void | undefined>;
+    fetch?: (this: Server<WebSocketData>, request: Request, server: Server<WebSocketData>) => MaybePromise<Response | void | undefined>;
+    /**
+     * What is answered, or upgraded, where. See {@link Routes}.
+     *
+     * @throws the errors of {@link Routes}
+     */
+    routes?: Routes<WebSocketData, Path, Response | void | undefined>;
+    /** An older name of `routes`, which comes before it. */
+    static?: Routes<WebSocketData, Path, Response | void | undefined>;
     /**
      * The handlers and limits of WebSockets. `{}` will do: it upgrades, and answers pings and closes.
      *
@@ -117,7 +175,217 @@ export declare namespace Serve {
      */
     websocket: WebSocketHandler<WebSocketData>;
   }
+
+  /**
+   * What is answered where, by path: `"/exact"`, `"/users/:id"` with a parameter for one segment that is not empty, `"/files/*"` with
+   * a wildcard for whatever follows its slash, even nothing. Segment by segment, an exact name comes before a parameter, a parameter before
+   * a wildcard. A path is compared as the client sent it, without its query: case and a slash at the end count, `%41` is not `A`.
+   *
+   * It is read once, by `serve()` or `reload()`, which replaces all routes; without `routes` a reload keeps them.
+   *
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "Bun.serve() expects 'routes' to be an object shaped like: …", "'routes' expects a Record<…>…"
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "Invalid route "…". Path must start with '/'", "… Please encode all non-ASCII characters in the path."
+   * @throws Error "Route parameter names cannot start with a number.", "Support for duplicate route parameter names is not yet implemented."
+   */
+  type Routes<WebSocketData = undefined, Path extends string = string, Result = Response | void | undefined> = {
+    [P in Path]: Route<WebSocketData, P, Result> | undefined;
+  };
+
+  /**
+   * What a path is answered with: a handler, for every method; an object of handlers and Responses, by method; a Response; a
+   * {@link DirectoryRoute}. `false` leaves the path to `fetch`, whatever other routes match it.
+   *
+   * In an object, HEAD is answered as GET unless it is there itself, and a method that is not there is for the next route that matches.
+   *
+   * A Response is static: its body is copied at once, and every request gets it without running JavaScript, with an `etag` of its content (RFC
+   * 9110 §8.8.3). Conditional requests are answered with `304 Not Modified` or `412 Precondition Failed` (RFC 9110 §13). A body that is a stream is
+   * read to its end at the start where the host does not tell it from others, which is Node.js for its own Responses.
+   *
+   * A handshake of RFC 6455 on a server with `websocket` is for handlers alone: it passes by everything else.
+   *
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "Response body has already been used", "Body must be fully buffered before it can be used in a static
+   * route. …" for a stream
+   */
+  type Route<WebSocketData = undefined, Path extends string = string, Result = Response | void | undefined> =
+    | RouteHandler<WebSocketData, Path, Result>
+    | Partial<Record<HTTPMethod, RouteHandler<WebSocketData, Path, Result> | Response>>
+    | Response
+    | DirectoryRoute
+    | false;
+
+  /** Answers the requests of a route, as `fetch` does. */
+  type RouteHandler<WebSocketData = undefined, Path extends string = string, Result = Response | void | undefined> = (
+    this: Server<WebSocketData>,
+    request: BunRequest<Path>,
+    server: Server<WebSocketData>,
+  ) => MaybePromise<Result>;
+
+  /**
+   * The files below a directory, for a path that ends in `/*` and has no parameters. They go out as they are on the disk, with their media type by
+   * extension, `last-modified` and a weak `etag`; conditional requests and single ranges are honoured (RFC 9110 §13, §14), several ranges
+   * get the whole. A directory is its `index.html`, after a redirect to the path with the slash; without one, and for what is not there, the client
+   * gets `404 Not Found`.
+   *
+   * Nothing leads out of the directory: not dot segments, nor escapes of slashes, nor symbolic links. Links that stay below it are followed; on
+   * Linux a link must be relative for that. A path with a backslash or a colon names no file.
+   *
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "The "dir" property must be of type string, got …", "To mount a directory, make sure the path ends in `/*`",
+   * "Directory routes do not support :parameters; use a fixed prefix ending in `/*`"
+   */
+  interface DirectoryRoute {
+    /** The directory, absolute or relative to that of the process. */
+    dir: string;
+    /** Accepted for Bun's sake, and of no effect: every request looks at the disk. */
+    statCache?: boolean;
+  }
+
+  /** The methods that an object of a {@link Route} is known by. */
+  type HTTPMethod = 'GET' | 'POST' | 'PUT' | 'DELETE' | 'PATCH' | 'HEAD' | 'OPTIONS' | 'CONNECT' | 'TRACE';
+
+  /** The parameters in a path: `{ id: string }` for `"/users/:id"`. Of a path that is only known to be a string, whatever it may be. */
+  type ExtractRouteParams<Path extends string> = string extends Path ? Record<string, string> : { [Name in ParameterNames<Path>]: string };
 }
+
+/** The request that the handler of a route gets. A clone has the parameters, and cookies of its own that no answer carries. */
+export interface BunRequest<Path extends string = string> extends Request {
+  /**
+   * The parameters of the path, percent-decoded; what does not decode becomes U+FFFD. It has no prototype. What a wildcard stands for is
+   * not there: see `url`.
+   */
+  readonly params: Serve.ExtractRouteParams<Path>;
+  /**
+   * The cookies of the request. What is set and deleted here, until the handler gives its Response or upgrades, goes out with that, one Set-Cookie line
+   * each, behind those of the Response itself.
+   */
+  readonly cookies: CookieMap;
+  clone(): BunRequest<Path>;
+}
+
+/**
+ * Cookies by name, and what is to become of them: `request.cookies`, or one made of a Cookie field, of pairs, or of an object.
+ *
+ * The methods throw a TypeError `ERR_INVALID_THIS` "Can only call CookieMap.… on instances of CookieMap" on anything else.
+ */
+export declare class CookieMap implements Iterable<[string, string]> {
+  /**
+   * A field is taken apart (RFC 6265 §5.4) and its values percent-decoded; pairs and objects are taken as they are.
+   *
+   * @throws TypeError "Expected arrays of exactly two strings", "Invalid initializer type"
+   */
+  constructor(init?: string | string[][] | Record<string, string> | null);
+  /** The value of a cookie, the first if there are several; null without one, and after `delete`. */
+  get(name: string): string | null;
+  /** Whether there is a cookie of that name. */
+  has(name: string): boolean;
+  /**
+   * Sets a cookie, in place of all that have its name. Path=/ and SameSite=Lax unless the options say otherwise. One with the value "" is
+   * sent and not kept.
+   *
+   * @throws TypeError "Invalid cookie name: contains invalid characters", and the other errors of {@link Cookie}
+   * @throws TypeError `ERR_MISSING_ARGS` "Not enough arguments"
+   */
+  set(name: string, value: string, options?: CookieInit): void;
+  set(cookie: Cookie | CookieInit): void;
+  /**
+   * Removes a cookie, and has the client do so: with the `path` and `domain` that it was set with, "/" and none by default.
+   *
+   * @throws TypeError "Cookie name is required", "Options must be an object", and the errors of {@link Cookie}
+   */
+  delete(name: string, options?: Omit<CookieDeletion, 'name'>): void;
+  delete(cookie: CookieDeletion): void;
+  /** The first cookie of each name. */
+  toJSON(): Record<string, string>;
+  /** The Set-Cookie lines for what was set and deleted, in the order in which that was done last. */
+  toSetCookieHeaders(): string[];
+  /** How many cookies there are. */
+  readonly size: number;
+  /** Names and values: first what was set, then what came. */
+  entries(): IterableIterator<[string, string]>;
+  keys(): IterableIterator<string>;
+  values(): IterableIterator<string>;
+  /** @throws TypeError `ERR_INVALID_ARG_TYPE` "Cannot call callback on a non-function" */
+  forEach(callback: (value: string, name: string, map: CookieMap) => void, thisArg?: unknown): void;
+  [Symbol.iterator](): IterableIterator<[string, string]>;
+}
+
+/** A cookie as a server sets it (RFC 6265 §4.1). */
+export declare class Cookie {
+  /**
+   * @param value whatever characters it has, they are percent-encoded on the way
+   * @throws TypeError "name is required", "Invalid cookie name: contains invalid characters", the same for domain and path, "Options must be an object",
+   * "Invalid sameSite value. Must be 'strict', 'lax', or 'none'", "Invalid cookie expiration date"; `ERR_MISSING_ARGS` "Not enough arguments";
+   * `ERR_INVALID_ARG_VALUE` for an `expires` of another type
+   * @throws RangeError "expires must be a valid Date (or Number)" and the like
+   */
+  constructor(name: string, value: string, options?: CookieInit);
+  /** @param cookie an object with everything, or a Set-Cookie line as `parse` takes it */
+  constructor(cookie: string | CookieInit);
+  /**
+   * Takes a Set-Cookie line apart (RFC 6265 §5.2); its value stays as it is. Attributes that make no sense are left out.
+   *
+   * @throws TypeError "Invalid cookie string: empty", "Invalid cookie string: name cannot be empty", "cookie string is not a valid HTTP header value"
+   */
+  static parse(line: string): Cookie;
+  /** `new Cookie(…)`. */
+  static from(name: string, value: string, options?: CookieInit): Cookie;
+  readonly name: string;
+  value: string;
+  /** null for the host that sets it. */
+  domain: string | null;
+  path: string;
+  /** Until when the client keeps it; undefined until it ends, or as `maxAge` says. */
+  get expires(): Date | undefined;
+  set expires(expires: Date | number | string | undefined | null);
+  /** For how many seconds the client keeps it; goes before `expires`. 0 or less has it forgotten. */
+  maxAge: number | undefined;
+  secure: boolean;
+  httpOnly: boolean;
+  sameSite: CookieSameSite;
+  partitioned: boolean;
+  /** Whether `maxAge` or `expires` say that it is over. */
+  isExpired(): boolean;
+  /** The Set-Cookie line. */
+  toString(): string;
+  /** The Set-Cookie line. */
+  serialize(): string;
+  /** Its members, without a prototype. */
+  toJSON(): CookieInit;
+}
+
+/** What a cookie is made of. */
+export interface CookieInit {
+  /** Printable ASCII but `;` and `=`, at least one character. */
+  name?: string;
+  value?: string;
+  /** Lower-case letters, digits, `.` and `-`. @default the host that sets it */
+  domain?: string | null;
+  /** Printable ASCII but `;` and `<`; "" for none, which is where the request was for. @default "/" */
+  path?: string | null;
+  /** A Date, seconds since 1970, or a date as HTTP writes it (RFC 9110 §5.6.7). @default until the client ends */
+  expires?: Date | number | string | null;
+  /** Seconds. @default as `expires` says */
+  maxAge?: number;
+  /** Only over HTTPS. @default false */
+  secure?: boolean;
+  /** Not for scripts. @default false */
+  httpOnly?: boolean;
+  /** Whether it goes along with requests from other sites. @default "lax" */
+  sameSite?: CookieSameSite;
+  /** Kept apart by the site at the top. @default false */
+  partitioned?: boolean;
+}
+
+/** Which cookie to delete. */
+export interface CookieDeletion {
+  name: string;
+  /** As it was set. @default none */
+  domain?: string | null;
+  /** As it was set. @default "/" */
+  path?: string | null;
+}
+
+/** Never from other sites, only on the way to the site, or always. */
+export type CookieSameSite = 'strict' | 'lax' | 'none';
 
 /**
  * The `websocket` option: what happens on connections, and their limits. It is read once, by `serve()` or `reload()`; changing it later has no effect.
@@ -442,18 +710,19 @@ export interface Server<WebSocketData = undefined> extends Disposable {
   /** `stop(true)`, at the end of a block that began with `using server = serve({ … })`. */
   [Symbol.dispose](): void;
   /**
-   * Replaces `fetch`, `error` and `websocket`, each where it is given. Open WebSockets have the new handlers and limits from their next event on. When
+   * Replaces `fetch`, `routes`, `error`, `websocket` and `tls`, each where it is given. Open WebSockets have the new handlers and limits from their next event on. When
    * an option is wrong, nothing changes.
    *
    * @returns this server
    * @throws TypeError `ERR_MISSING_ARGS` "Not enough arguments to 'reload'. Expected 1, got 0."
    * @throws the errors of {@link serve} for these options
    */
-  reload(options: Serve.ReloadOptions<WebSocketData>): Server<WebSocketData>;
+  reload<Path extends string = string>(options: Serve.ReloadOptions<WebSocketData, Path>): Server<WebSocketData>;
   /**
    * Calls the `fetch` handler without a connection: its second argument is undefined. A string is a URL, or a path on this server.
    *
-   * @returns what the handler returns; rejects with what it throws
+   * @returns what the handler returns; rejects with what it throws, or, when there is none, with an Error "fetch() requires the server to have a fetch
+   * handler"
    * @throws Error "fetch() expects a string but received no arguments.", "fetch() URL must not be a blank string."
    * @throws TypeError "fetch() expects a string, but received …"
    */
@@ -469,13 +738,20 @@ export interface Server<WebSocketData = undefined> extends Disposable {
    * `protocol`, which Bun does not have, picks a subprotocol by its name, if the client asks for it, and otherwise none (RFC 6455 §4.2.2); `false`
    * refuses all. It goes before `headers`, and {@link ServerWebSocket.protocol} tells the outcome.
    *
+   * `websocket`, which Bun does not have, are the handlers and limits of this connection, instead of those of the server: what `reload()` brings is
+   * not for it. The object is read once, when it comes for the first time, so make it once and not for every upgrade. Its handlers run in
+   * the async context of `serve()`, and its topics are those of the server. Where all connections have their own, `websocket: {}` for the server says
+   * to the compiler that handlers of requests may return nothing, and has handshakes pass by what is no handler.
+   *
    * @returns true, or false when it can't be: the request is no handshake of RFC 6455 (§4.2.1), was upgraded or answered before, was not received
    * by a server, or its client is gone. A version other than 13 gets its answer here: `426 Upgrade Required` (RFC 6455 §4.4)
-   * @throws TypeError `ERR_INVALID_ARG_TYPE` "To enable websocket support, set the "websocket" object in Bun.serve({})"
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "To enable websocket support, set the "websocket" object in Bun.serve({})", unless `websocket` is given
+   * @throws the errors of {@link WebSocketHandler} for `websocket`
    * @throws TypeError `ERR_INVALID_ARG_TYPE` "Missing argument", "upgrade requires a Request object", "upgrade options must be an object",
    * "upgrade options.headers must be a Headers or an object", "upgrade options.protocol must be the name of a subprotocol or false", "upgrade() must be called on the same server that received the request"
    * @throws TypeError "Invalid header name: '…'", "Header '…' has invalid value"; the request can still be answered
    */
+  upgrade<Data = undefined>(request: Request, ...options: OwnUpgradeArguments<Data>): boolean;
   upgrade(request: Request, ...options: UpgradeArguments<WebSocketData>): boolean;
   /**
    * Sends a message to every subscriber of a topic.
@@ -502,6 +778,23 @@ export interface Server<WebSocketData = undefined> extends Disposable {
    * @throws TypeError `ERR_INVALID_ARG_TYPE` "Missing Request object", "Expected Request object"
    */
   requestIP(request: Request): SocketAddress | null;
+  /**
+   * Gives a request another {@link Serve.HostnamePortOptions.idleTimeout}, from now until the next request on its connection. Ignored once the request was
+   * answered or upgraded, and for a request that no server received.
+   *
+   * @param seconds cut to an integer; 0, negative numbers, NaN and Infinity are for never
+   * @throws TypeError `ERR_MISSING_ARGS` "Not enough arguments to 'timeout'. Expected 2, got …"
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "timeout() requires a Request object"
+   * @throws Error "timeout() requires a number"
+   */
+  timeout(request: Request, seconds: number): void;
+  /**
+   * Closes the connections that wait for another request (RFC 9112 §9.3). Those that have not sent their first, are being answered or have become
+   * WebSockets stay.
+   *
+   * @returns how many it closed
+   */
+  closeIdleConnections(): number;
   /** Lets the server keep the process alive, which is how it starts. Returns the server. */
   ref(): Server<WebSocketData>;
   /** Lets the process end while the server listens, and while its connections are open. Returns the server. */
@@ -518,7 +811,7 @@ export interface Server<WebSocketData = undefined> extends Disposable {
   readonly hostname: string | undefined;
   /** The address it listens on, the path of a Unix socket, or null once it has stopped, unless it was read before. */
   readonly address: { address: string; family: 'IPv4' | 'IPv6'; port: number } | string | null;
-  /** What it speaks, which is "http". */
+  /** What it speaks: "https" with `tls`, otherwise "http". */
   readonly protocol: 'http' | 'https';
   /** The `development` option, or its default. */
   readonly development: boolean;
@@ -541,6 +834,46 @@ export type WebSocketReadyState = 0 | 1 | 2 | 3;
 /** Bytes that can be sent: a Buffer or another view, whose offset and length are honoured, or a whole buffer. */
 export type BufferSource = ArrayBufferView | ArrayBuffer | SharedArrayBuffer;
 
+/** PEM: text or bytes. */
+export type PEM = string | ArrayBufferView | ArrayBuffer;
+
+/**
+ * The `tls` option. What Bun knows and rustls, which does TLS here, has not, throws a TypeError "mantou does not support TLSOptions.… (its TLS is
+ * rustls)": `ciphers`, `secureOptions`, `dhParamsFile` and others.
+ */
+export interface TLSOptions {
+  /** The private key; in an array, those of several certificates. RSA from 2048 bits, P-256, P-384 or Ed25519. */
+  key?: PEM | PEM[] | null;
+  /** The certificate, and behind it those that lead to a root. */
+  cert?: PEM | PEM[] | null;
+  /** Certificates that are trusted to vouch for clients' (`requestCert`); they also complete the chain of `cert`. */
+  ca?: PEM | PEM[] | null;
+  /** Lists of certificates of clients that are no longer good (RFC 5280 §5). */
+  crl?: PEM | PEM[] | null;
+  /** Of encrypted keys. */
+  passphrase?: string | null;
+  /** The name this entry is for, without regard to case; `*` stands for one label: "*.example.com". */
+  serverName?: string | null;
+  /** An older name of `serverName`. */
+  servername?: string | null;
+  /** Whether clients are asked for a certificate. @default false */
+  requestCert?: boolean;
+  /** Whether clients without a good certificate are turned away, where one is asked for. @default true */
+  rejectUnauthorized?: boolean | null;
+  /**
+   * Protocols to agree on (RFC 7301), of which `"http/1.1"` is the one that is served: names separated by commas, or their form on the wire.
+   *
+   * @default none is agreed on
+   */
+  ALPNProtocols?: string | ArrayBufferView | ArrayBuffer | null;
+  /** Has no effect. */
+  lowMemoryMode?: boolean;
+  /** Has no effect: nothing is ever renegotiated. */
+  clientRenegotiationLimit?: number;
+  /** Has no effect, as `clientRenegotiationLimit`. */
+  clientRenegotiationWindow?: number;
+}
+
 /** The address of a client. */
 export interface SocketAddress {
   /** Its IP address: "127.0.0.1", "::1". */
@@ -561,19 +894,57 @@ export interface ErrorLike extends Error {
   syscall?: string;
 }
 
+/**
+ * A response that is made without a stream: text, bytes and Blobs go out as they were given. It passes for the host's class and the host's for
+ * it, member for member (`instanceof`, `clone()`, `body`, all errors); what it has no short way for is done by one of the host's, made then.
+ *
+ * In Node, making one takes a tenth of the time that the host's takes, or less. Bytes without a `content-type` go out as
+ * `application/octet-stream`. A Blob goes out with its length, piece by piece, whatever its size: `new Response(await fs.openAsBlob(path))`.
+ * In Bun this is Bun's own.
+ */
+export declare const Response: typeof globalThis.Response;
+/** A response: the global type. */
+export type Response = globalThis.Response;
+
+/**
+ * The host's class, which also takes the request of a handler where the host would not know it for one of its own: see `mantou/register`.
+ * In Bun this is Bun's own.
+ */
+export declare const Request: typeof globalThis.Request;
+/** A request: the global type. */
+export type Request = globalThis.Request;
+
 /** What `import mantou from 'mantou'` and `require('mantou')` give. */
 declare const mantou: {
+  /** The class of requests. */
+  Request: typeof Request;
+  /** The class of responses. */
+  Response: typeof Response;
   /** Starts a server. */
   serve: typeof serve;
   /** The class of WebSocket connections. */
   ServerWebSocket: typeof ServerWebSocket;
+  /** The class of cookies that are set. */
+  Cookie: typeof Cookie;
+  /** The class of `request.cookies`. */
+  CookieMap: typeof CookieMap;
 };
 export default mantou;
 
 type UpgradeArguments<WebSocketData> = undefined extends WebSocketData
   ? [options?: { headers?: HeadersInit; protocol?: string | false; data?: WebSocketData }]
   : [options: { headers?: HeadersInit; protocol?: string | false; data: WebSocketData }];
+type OwnUpgradeArguments<Data> = [
+  options: { headers?: HeadersInit; protocol?: string | false; websocket: WebSocketHandler<Data> } & (undefined extends Data
+    ? { data?: Data }
+    : { data: Data }),
+];
 type HeadersInit = Headers | Record<string, string> | Iterable<readonly [string, string]>;
+type ParameterNames<Path extends string> = Path extends `${string}:${infer Name}/${infer Rest}`
+  ? Name | ParameterNames<`/${Rest}`>
+  : Path extends `${string}:${infer Name}`
+    ? Name
+    : never;
 type MaybePromise<T> = T | Promise<T>;
 type XOR<A, B> = (A & Without<B, A>) | (B & Without<A, B>);
 type Without<A, B> = { [Key in Exclude<keyof A, keyof B>]?: undefined };

@@ -206,9 +206,99 @@ describe('a store does not leak', () => {
     assert.deepEqual(seen, ['fetch', 'stop']);
   });
 
+  const PLACES = ['open', 'message', 'ping', 'pong', 'error', 'drain', 'fetch', 'fetch error', 'close'];
+  /** What is seen in a timer that was started in a context of its own; everything else sees what was entered. */
+  const OTHERS = { run: 'inside', exit: undefined };
+
+  for (const first of PLACES) {
+    test(`from ${first} into any handler after it, and stays in what ${first} started`, async () => {
+      const store = new AsyncLocalStorage();
+      const begins = Object.fromEntries(PLACES.map((name) => [name, calls(name)]));
+      const continuations = calls('a continuation');
+      /** The beginning of a handler. The first one enters a store of its own and goes on in every way there is. */
+      const at = (name) => {
+        const before = store.getStore();
+        if (name === first) goOn();
+        begins[name](before);
+      };
+      function goOn() {
+        store.enterWith('entered');
+        const note = (how) => continuations(how, store.getStore());
+        process.nextTick(note, 'nextTick');
+        queueMicrotask(() => note('queueMicrotask'));
+        Promise.resolve().then(() => note('then'));
+        setImmediate(note, 'setImmediate');
+        setTimeout(note, 1, 'setTimeout');
+        (async () => {
+          await later();
+          note('await');
+        })();
+        store.run('inside', () => setTimeout(note, 1, 'run'));
+        store.exit(() => setTimeout(note, 1, 'exit'));
+        note('at once');
+      }
+      const server = store.run('serve', () =>
+        serve({
+          development: false,
+          fetch(req, own) {
+            if (own.upgrade(req)) return;
+            at('fetch');
+            if (req.url.endsWith('/fails')) throw new Error('for the error handler');
+            return new Response('x');
+          },
+          error() {
+            at('fetch error');
+            return new Response('handled');
+          },
+          websocket: {
+            open: () => at('open'),
+            message(ws, message) {
+              at('message');
+              if (message === 'throw') throw new Error('for the error handler');
+              if (message === 'fill') ws.send(Buffer.alloc(MORE_THAN_A_SOCKET_TAKES));
+            },
+            ping: () => at('ping'),
+            pong: () => at('pong'),
+            drain: () => at('drain'),
+            error: () => at('error'),
+            close: () => at('close'),
+          },
+        }),
+      );
+      /** Does something that makes a handler run, and waits for it. */
+      const provoke = async (name, act) => {
+        const before = begins[name].all.length;
+        await act();
+        await begins[name].count(before + 1);
+      };
+      const round = async (message) => {
+        const client = await RawClient.open({ port: server.port });
+        client.pause();
+        // All in one segment: each handler runs right behind another.
+        await provoke('ping', () => client.write(text('a'), pong(), text('throw'), text(message), ping()));
+        if (message === 'fill') await provoke('drain', () => client.resume());
+        await exchange(server, request('GET', '/'));
+        await exchange(server, request('GET', '/fails'));
+        await provoke('close', () => client.reset());
+      };
+
+      await store.run('client', async () => {
+        await round('fill');
+        await round('and again');
+      });
+
+      for (const name of PLACES) assert.deepEqual(new Set(begins[name].all.flat()), new Set(['serve']), name);
+      for (const [how, seen] of await continuations.count(9 * begins[first].all.length)) {
+        assert.equal(seen, how in OTHERS ? OTHERS[how] : 'entered', how);
+      }
+    });
+  }
+
   test('between 50 sockets and 50 HTTP clients at once', { timeout: 60_000 }, async () => {
     const CLIENTS = 50;
     const ROUNDS = 20;
+    /** Handlers that run in a round of a socket. */
+    const SOCKET_ROUND = ['message', 'message', 'error', 'ping', 'pong'];
     const store = new AsyncLocalStorage();
     const leaks = [];
     /** Notes a leak unless the store holds what it should here. */
@@ -245,14 +335,19 @@ describe('a store does not leak', () => {
           return new Response(`${pathname} ${body}`);
         },
         websocket: {
-          open: () => expect('serve', 'open'),
-          async message(ws, message) {
-            await work(`${ws.data.id} ${++unique}`, 'message');
-            ws.send(`${ws.data.id}:${message}`);
-            ws.ping();
+          open: (ws) => work(`${ws.data.id} ${++unique}`, 'open'),
+          message(ws, message) {
+            const done = work(`${ws.data.id} ${++unique}`, 'message');
+            if (message === 'throw') throw new Error('for the error handler');
+            return done.then(() => {
+              ws.send(`${ws.data.id}:${message}`);
+              ws.ping();
+            });
           },
-          pong: () => expect('serve', 'pong'),
-          close: () => expect('serve', 'close'),
+          error: (_error, ws) => work(`${ws.data.id} ${++unique}`, 'error'),
+          ping: (ws) => work(`${ws.data.id} ${++unique}`, 'ping'),
+          pong: (ws) => work(`${ws.data.id} ${++unique}`, 'pong'),
+          close: (ws) => work(`${ws.data.id} ${++unique}`, 'close'),
         },
       }),
     );
@@ -260,8 +355,8 @@ describe('a store does not leak', () => {
     const sockets = Array.from({ length: CLIENTS }, async (_, id) => {
       const client = await RawClient.open({ port: server.port, path: `/?id=${id}` });
       for (let round = 0; round < ROUNDS; round++) {
-        client.write(text(`${round}`));
-        await client.expect(`TEXT ${id}:${round}`, 'PING');
+        client.write(text(`${round}`), text('throw'), ping());
+        await client.expect('PONG', `TEXT ${id}:${round}`, 'PING');
         client.write(pong());
       }
       client.halfClose();
@@ -277,6 +372,6 @@ describe('a store does not leak', () => {
     await Promise.all([...sockets, ...https]);
 
     assert.deepEqual(leaks.slice(0, 5), []);
-    assert.equal(unique, 2 * CLIENTS * ROUNDS);
+    assert.equal(unique, CLIENTS * (ROUNDS * (SOCKET_ROUND.length + 1) + 2));
   });
 });

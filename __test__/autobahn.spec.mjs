@@ -29,13 +29,18 @@ async function expectAllGood(what, count) {
 }
 
 for (const host of ['node', 'bun']) {
-  describe(`mantou in ${host === 'node' ? 'Node' : 'Bun'}`, { skip: reason, timeout }, () => {
-    test('passes the quick cases without an extension', () => expectAllGood({ host, deflate: 'off', cases: ['quick'] }, 247));
+  describe(`mantou in ${host === 'node' ? 'Node' : 'Bun'}`, { timeout }, () => {
+    test('passes the quick cases without an extension', { skip: reason }, () =>
+      expectAllGood({ host, deflate: 'off', cases: ['quick'] }, 247),
+    );
 
-    test('passes the smallest compressed cases with compressors per socket', () =>
-      expectAllGood({ host, deflate: 'dedicated', cases: COMPRESSED }, 12));
+    test('passes the smallest compressed cases with compressors per socket', { skip: reason }, () =>
+      expectAllGood({ host, deflate: 'dedicated', cases: COMPRESSED }, 12),
+    );
 
-    test('passes the smallest compressed cases with shared compressors, but for the offers they cannot meet', async () => {
+    test('passes the smallest compressed cases with shared compressors, but for the offers they cannot meet', {
+      skip: reason,
+    }, async () => {
       const { code, output } = await autobahn({ host, deflate: 'true', cases: COMPRESSED });
 
       assert.equal(code, 0, output);

@@ -48,6 +48,16 @@ export const differences = {
     mantou: 'any RFC 9110 token reaches fetch',
     why: 'nothing is dropped without an answer',
   },
+  'strict-framing': {
+    bun: 'NUL and bare LF in a request line are another version (505); two Hosts, DEL in a value and empty elements beside chunked pass',
+    mantou: '400',
+    why: 'RFC 9112 §2.2, §3.2, §6.1: what can be read in two ways is refused',
+  },
+  'lenient-framing': {
+    bun: 'trailers, OPTIONS * and empty lines before a request get 400',
+    mantou: 'accepted',
+    why: 'RFC 9112 §2.2, §3.2.4, §7.1.2',
+  },
   'reason-phrase': {
     bun: 'statusText is ignored, unknown codes get "HM"',
     mantou: 'a given statusText is sent; otherwise the standard phrase, or an empty one',
@@ -78,10 +88,30 @@ export const differences = {
     mantou: "the host's: error texts, types and statuses as the host has them",
     why: 'it runs on Node',
   },
+  'static-routes-on-reload': {
+    bun: 'a reload() without routes keeps the handlers of routes and drops what is static: Responses and directories',
+    mantou: 'it keeps all routes',
+    why: 'what is not given is not meant to go',
+  },
+  'file-that-shrinks': {
+    bun: 'a client that was promised more of a file than there still is waits for it',
+    mantou: 'the connection is reset',
+    why: 'nobody waits for what cannot come',
+  },
   'blob-send': {
     bun: 'send(Blob) reads synchronously',
     mantou: 'where the host can; otherwise a TypeError that says to await blob.bytes()',
     why: 'Node has no synchronous Blob read',
+  },
+  'reload-tls': {
+    bun: 'reload() ignores tls',
+    mantou: 'reload({ tls }) gives new connections other keys and certificates',
+    why: 'certificates expire while servers run',
+  },
+  alpn: {
+    bun: 'no protocol is agreed on, whatever ALPNProtocols says',
+    mantou: 'one of ALPNProtocols is, if it is given and the client offers one',
+    why: 'an option should do what it says',
   },
 };
 

@@ -3,16 +3,15 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
+import { acting, HANDLERS, PROVOKE } from './support/acting.mjs';
 import { calls } from './support/calls.mjs';
-import { cleanUp, MORE_THAN_A_SOCKET_TAKES, pair, serveSockets } from './support/connect.mjs';
+import { cleanUp, pair, serveSockets } from './support/connect.mjs';
 import { collectGarbage, survivors } from './support/gc.mjs';
-import { handshake, ping, pong, RawClient, text } from './support/raw-client.mjs';
+import { handshake, ping, RawClient, text } from './support/raw-client.mjs';
 import { connectTo, exchange, readResponse, request } from './support/raw-http.mjs';
 import { mantou, serve } from './support/target.mjs';
 
 afterEach(cleanUp);
-
-const HANDLERS = ['open', 'message', 'close', 'drain', 'ping', 'pong', 'error', 'fetch'];
 
 /** What ends a socket or a server, called with the server's end of the connection. */
 const ENDINGS = {
@@ -22,64 +21,6 @@ const ENDINGS = {
   'server.stop()': (_ws, server) => server.stop(),
   'server.stop(true)': (_ws, server) => server.stop(true),
 };
-
-/** Makes the named handler of a connected socket run. */
-const PROVOKE = {
-  open: () => {},
-  message: ({ client }) => client.write(text('a')),
-  close: ({ client }) => client.halfClose(),
-  ping: ({ client }) => client.write(ping('p')),
-  pong: ({ client }) => client.write(pong('p')),
-  error: ({ client }) => client.write(text('throw')),
-  fetch: () => {},
-  async drain({ client, ws }) {
-    client.pause();
-    assert.equal(ws.send(Buffer.alloc(MORE_THAN_A_SOCKET_TAKES)), -1);
-    client.resume();
-  },
-};
-
-/** Handlers of which the one called `name` runs `act(ws, server)`, once. */
-function acting(name, act) {
-  const ran = calls(name);
-  const closes = calls('close');
-  let server;
-  let opened;
-  const once = (at, ws) => {
-    if (at !== name || ran.all.length > 0) return;
-    ran();
-    act(ws, server);
-  };
-  const websocket = {
-    open(ws) {
-      opened = ws;
-      once('open', ws);
-    },
-    message(ws, message) {
-      once('message', ws);
-      if (message === 'throw') throw new Error('for the error handler');
-      ws.send(`re:${message}`);
-    },
-    close(ws, code) {
-      closes(code);
-      once('close', ws);
-    },
-    drain: (ws) => once('drain', ws),
-    ping: (ws) => once('ping', ws),
-    pong: (ws) => once('pong', ws),
-    error: (_error, ws) => once('error', ws),
-  };
-  const start = () => {
-    server = serveSockets(websocket, {
-      fetch(req, own) {
-        if (!own.upgrade(req)) return new Response('plain');
-        once('fetch', opened);
-      },
-    });
-    return server;
-  };
-  return { start, ran, closes, socket: () => opened };
-}
 
 describe('from inside a handler', () => {
   for (const name of HANDLERS) {

@@ -86,7 +86,18 @@ describe('the tarball', () => {
     const example = ['page.html', 'screenshot.png', 'server.mjs'].map((file) => `examples/chat/${file}`);
     assert.deepEqual(
       [...packed].sort(),
-      ['binding.js', binary, 'index.d.ts', 'index.js', 'package.json', ...sources, ...documents, ...example].sort(),
+      [
+        'binding.js',
+        binary,
+        'index.d.ts',
+        'index.js',
+        'package.json',
+        'register.d.ts',
+        'register.js',
+        ...sources,
+        ...documents,
+        ...example,
+      ].sort(),
     );
   });
 
@@ -143,6 +154,16 @@ for (const [name, program] of Object.entries(runtimes)) {
         `const { serve, ServerWebSocket } = require('mantou'); ${USE} console.log(typeof ServerWebSocket); use(serve);`,
       );
       assert.equal(run(program, [file]), 'function\nhello /there\n');
+    });
+
+    test('is registered', () => {
+      const file = write(
+        'registered.mjs',
+        `import { installed } from 'mantou/register'; import mantou from 'mantou';
+         console.log(installed.length, Bun.serve === mantou.serve || !installed.includes('Bun'));
+         ${USE} await use(Bun.serve);`,
+      );
+      assert.equal(run(program, [file]), `${name === 'Node' ? 4 : 0} true\nhello /there\n`);
     });
 
     test('is one and the same when required and imported', () => {

@@ -260,6 +260,15 @@ describe('no violation:', () => {
     });
   }
 
+  test('each of these byte by byte', async () => {
+    const { client, events } = await watched();
+
+    await client.dribble(Buffer.concat([...FINE.map(([, bytes]) => hex(bytes)), close(1000)]));
+
+    await client.expect('CLOSE 1000', 'FIN');
+    assert.deepEqual(await events.count(FINE.length + 1), [...FINE.map(([, , message]) => ['message', message]), ['close', 1000, '', 3]]);
+  });
+
   test('pings of 125 bytes and pongs nobody asked for, between fragments', async () => {
     const { client, events } = await watched();
 

@@ -282,6 +282,12 @@ describe('ws.publish()', () => {
         return { call: (payload) => sender.ws[method]('room', payload), client: receiver.client, mark: () => receiver.ws.send('marker') };
       });
 
+      test('throws without a message', async () => {
+        const { ws } = await pair();
+
+        throwsExactly(() => ws[method]('room'), outcomeOf(method, { kind: 'missing' }).error);
+      });
+
       for (const compress of [true, false, undefined]) {
         test(`takes ${compress} for compress`, async () => {
           const { members } = await room(2);
@@ -485,6 +491,24 @@ describe('what publish returns', () => {
     await members[1].client.frame('20 MB');
     await members[0].client.expect('TEXT x');
   });
+
+  for (const method of PUBLISHES.slice(1)) {
+    test(`of ${method} is the length, -1 and 0 by the same rules`, async () => {
+      const { members } = await room(3, { backpressureLimit: MORE_THAN_A_SOCKET_TAKES });
+      const [sender, receiver] = members;
+      const publish = () => sender.ws[method]('room', ONE_BYTE[method]);
+
+      const results = [publish()];
+      assert.equal(receiver.ws.send(BIG), -1);
+      results.push(publish());
+      assert.equal(receiver.ws.send(BIG), -1);
+      results.push(publish());
+
+      assert.deepEqual(results, [1, -1, 0]);
+      const frame = method === 'publishText' ? 'TEXT a' : 'BINARY 00';
+      await expectEach(members.slice(2), frame, frame, frame);
+    });
+  }
 
   test('is 0 rather than -1 when one receiver dropped it and another is backpressured', async () => {
     const { server, members } = await room(3, { backpressureLimit: 1 });

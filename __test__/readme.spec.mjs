@@ -19,6 +19,7 @@ import { calls } from './support/calls.mjs';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
 const { checkSupported, parseDevelopment, parseListen, parseWebSocket } = require('../src/js/options.js');
+const { parseTls } = require('../src/js/tls.js');
 const { serve, ServerWebSocket } = /** @type {typeof import('../index.js')} */ (require('../index.js'));
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const typings = readFileSync(join(root, 'index.d.ts'), 'utf8');
@@ -66,7 +67,8 @@ const codesIn = (/** @type {string} */ text) => [...text.matchAll(/`([^`]+)`/g)]
 function declaredIn(start) {
   const [, indent, block] = new RegExp(`^( *)${start}[^\\n]*\\{\\n(.*?)\\n\\1\\}`, 'ms').exec(typings) ?? assert.fail(`no ${start}`);
   const members = block.matchAll(new RegExp(`^${indent}  (?:readonly )?(\\w+)\\??[(<:]`, 'gm'));
-  return [...members].map(([, name]) => name).filter((name) => name !== 'constructor');
+  // One that is declared several times, for different arguments, is one.
+  return [...new Set([...members].map(([, name]) => name))].filter((name) => name !== 'constructor');
 }
 
 describe('the programs', () => {
@@ -81,6 +83,21 @@ describe('the programs', () => {
       assert.equal(await client.message(), 'hi');
       client.socket.close(1000, 'bye');
       for (const line of ['Client connected', 'Received: hi', 'Client disconnected 1000 bye']) assert.equal(await program.line(), line);
+    },
+
+    async Routes(program) {
+      const get = (/** @type {string} */ path, /** @type {RequestInit} */ init = {}) => fetch(new URL(path, program.url), init);
+      assert.equal(await get('/').then((response) => response.text()), 'Hello');
+      assert.deepEqual(await get('/users/7').then((response) => response.json()), { id: '7' });
+      const login = await get('/login', { method: 'POST' });
+      assert.equal(await login.text(), 'Welcome');
+      assert.match(login.headers.get('set-cookie') ?? '', /^session=[0-9a-f-]{36}; Path=\/; Max-Age=3600; HttpOnly; SameSite=Lax$/);
+      assert.equal((await get('/login')).status, 404);
+      assert.equal(
+        await get('/package/routes.js').then((response) => response.text()),
+        readFileSync(join(root, 'src/js/routes.js'), 'utf8'),
+      );
+      assert.equal((await get('/package/..%2f..%2fpackage.json')).status, 404);
     },
 
     async 'Data and topics'(program) {
@@ -105,6 +122,14 @@ describe('the programs', () => {
       assert.deepEqual([code, reason], [1000, 'that was all']);
       assert.equal(client.received(), 200 * 64 * 1024);
       assert.equal((await fetch(program.url)).status, 426);
+    },
+
+    async 'Speed of HTTP'(program) {
+      const text = await fetch(program.url);
+      const json = await fetch(new URL('/json', program.url));
+
+      assert.deepEqual([text.headers.get('content-type')?.toLowerCase(), await text.text()], ['text/plain;charset=utf-8', 'Hello HTTP']);
+      assert.deepEqual(await json.json(), { hello: 'HTTP' });
     },
 
     async 'Shutting down'(program) {
@@ -211,6 +236,43 @@ describe('the programs', () => {
   }
 });
 
+/** Every name that `parse` looks up in its options. @param {(options: any) => void} parse */
+function namesReadBy(parse) {
+  const names = /** @type {Set<string>} */ (new Set());
+  parse(new Proxy({}, { get: (_, name) => void names.add(String(name)) }));
+  return names;
+}
+
+/** The options of `tls`, which also count beside it. */
+const tlsNames = namesReadBy(parseTls);
+tlsNames.delete('tls');
+
+describe('the options of tls', () => {
+  const rows = table('Options of `tls`', 'option');
+  const unsupported = [...tlsNames].filter((name) =>
+    [1, 'x'].some((value) => {
+      try {
+        parseTls({ [name]: value });
+        return false;
+      } catch (error) {
+        return /does not support/.test(String(error));
+      }
+    }),
+  );
+
+  test('are those that the code reads, and those that the typings have', () => {
+    const supported = [...tlsNames].filter((name) => !unsupported.includes(name)).sort();
+    assert.deepEqual(namesIn(rows), supported);
+    assert.deepEqual(declaredIn('export interface TLSOptions').sort(), supported);
+  });
+
+  test('that are refused are listed', () => {
+    assert.ok(unsupported.length > 0);
+    const [, listed] = /A TypeError says so for ([^.]+)\./.exec(section('Options of `tls`')) ?? assert.fail('no list');
+    assert.deepEqual(codesIn(listed).sort(), unsupported.sort());
+  });
+});
+
 describe('the options of serve()', () => {
   const rows = table('Options of `serve()`', 'option');
   /** Every name that is looked up in the options. */
@@ -222,6 +284,7 @@ describe('the options of serve()', () => {
     },
   });
   serve(options).stop(true);
+  for (const name of tlsNames) known.delete(name);
 
   const unsupported = [...known].filter((name) => {
     try {

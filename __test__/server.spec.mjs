@@ -13,7 +13,19 @@ import { invalidArgType, missingArgs, throwsExactly } from './support/throws.mjs
 
 afterEach(cleanUp);
 
-const METHODS = ['publish', 'ref', 'reload', 'requestIP', 'stop', 'subscriberCount', 'unref', 'upgrade', Symbol.dispose];
+const METHODS = [
+  'closeIdleConnections',
+  'publish',
+  'ref',
+  'reload',
+  'requestIP',
+  'stop',
+  'subscriberCount',
+  'timeout',
+  'unref',
+  'upgrade',
+  Symbol.dispose,
+];
 const GETTERS = ['address', 'development', 'hostname', 'id', 'pendingRequests', 'pendingWebSockets', 'port', 'protocol', 'url'];
 
 const hello = () => new Response('hello');

@@ -425,6 +425,33 @@ describe('after close', () => {
     });
   }
 
+  test('publish still checks its arguments, inside the close handler and later', async () => {
+    const closes = calls('close');
+    const { ws, client } = await pair({ close: (own) => closes(refusals(own)) });
+    /** What publishing says to a call without a topic, without a message, and with a wrong `compress`. */
+    function refusals(own) {
+      return ['publish', 'publishText', 'publishBinary'].flatMap((method) =>
+        [[], ['room'], ['room', 'x', 5]].map((args) => messageOf(() => own[method](...args))),
+      );
+    }
+
+    client.write(close());
+
+    const expected = [
+      'publish requires at least 1 argument',
+      'publish requires a non-empty message',
+      'publish expects compress to be a boolean',
+      'publishText requires at least 1 argument',
+      'publishText expects a string',
+      'publishText expects compress to be a boolean',
+      'publishBinary requires at least 1 argument',
+      'publishBinary expects a Blob or BufferSource',
+      'publishBinary expects compress to be a boolean',
+    ];
+    assert.deepEqual(await closes.next(), [expected]);
+    assert.deepEqual(refusals(ws), expected);
+  });
+
   test('binaryType still refuses what is none', async () => {
     const { ws } = await pair();
     ws.close();
@@ -492,3 +519,13 @@ describe('remoteAddress', () => {
     assert.deepEqual(await opens.next(), [differs('remote-address-kept') ? '' : undefined]);
   });
 });
+
+/** What the error says that `act` throws. */
+function messageOf(act) {
+  try {
+    act();
+  } catch (error) {
+    return error.message;
+  }
+  return assert.fail('nothing was thrown');
+}

@@ -221,6 +221,17 @@ describe('stop(true)', () => {
     assert.equal(await stopped, undefined);
   });
 
+  test('does not abort the signal of a request whose answer the client has', async () => {
+    const { server, client, req, answer } = await held();
+    const { signal } = req;
+
+    answer(hello());
+    assert.equal((await readResponse(client)).text, 'hello');
+    await server.stop(true);
+
+    assert.equal(signal.aborted, false);
+  });
+
   test('cancels the stream of a running response', async () => {
     const { server, client, cancels } = await streaming();
 

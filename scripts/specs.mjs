@@ -34,17 +34,22 @@ const table = {
   autobahn: { on: ['node'], alone: true, limit: 900 }, // waits for what must happen within a second; may have to install the suite
   bench: { on: ['node'] }, // what the benchmark makes of its numbers
   chat: { on: ['node'], alone: true, limit: 600 }, // starts Chromium, and the chat on every host; may have to install the browser
+  clients: { on: ['node', 'bun', 'oracle'], limit: 900 }, // starts a browser and four runtimes; may have to install or build them
+  classes: { on: ['node'], limit: 600 }, // starts every supported Node; downloads Nodes
   'close-cause': { on: own },
   dropped: { on: own },
+  'http-idle': { alone: true }, // real time, to 100 ms
   'idle-timeout': { alone: true }, // real time, to 100 ms
   loader: { on: ['node'] },
   memory: { on: ['node'], alone: true, limit: 600 },
   overload: { on: own, alone: true, limit: 300 }, // floods a server and looks at its memory
   package: { on: ['node'], limit: 300 }, // installs a package, starts Node and Bun
   readme: { on: ['node'] }, // starts Node and Bun itself
+  register: { on: own },
   runtimes: { on: ['node'], limit: 600 }, // starts every supported Node and Bun; downloads Nodes
   serial: { on: own },
   subprotocol: { on: own },
+  'upgrade-handlers': { on: own },
   stress: { on: ['node', 'watched', 'bun'], alone: true, limit: 600 },
   workers: { on: ['node'], alone: true, limit: 600 },
 };

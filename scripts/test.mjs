@@ -37,6 +37,7 @@ const { rulesOf, targets } = await import('./specs.mjs');
 const UNSET = [
   'MANTOU_DRIVER',
   'MANTOU_TEST_TARGET',
+  'MANTOU_TEST_REGISTER',
   'MANTOU_CHAT_SERVE',
   'NODE_OPTIONS',
   'NODE_ENV',

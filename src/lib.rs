@@ -10,9 +10,10 @@
 //!
 //! - [`websocket`]: RFC 6455 without sockets, clock or JavaScript.
 //! - `server`: the engine and its turns, the tasks, the outbox, topics.
-//! - `http`: hyper, and the way from a request to a WebSocket.
+//! - [`http`]: [`http::framing`] without all that too, then hyper, and the way from a request to a WebSocket.
 //! - `binding`: N-API, and the only unsafe code.
 
+pub mod http;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
@@ -21,7 +22,5 @@ pub mod websocket;
 #[cfg(feature = "addon")]
 #[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in a test build"))]
 mod binding;
-#[cfg(feature = "addon")]
-mod http;
 #[cfg(feature = "addon")]
 mod server;

@@ -31,11 +31,11 @@ export function serveSockets(websocket, { upgrade, ...options } = {}) {
 }
 
 /**
- * A server and one open connection: `{ server, client, ws }`, where `ws` is the server's end.
+ * A server and one open connection: `{ server, client, ws }`, where `ws` is the server's end. `request` is the handshake of the first one.
  * @param {Handlers} [handlers]
- * @param {Parameters<typeof serveSockets>[1]} [options]
+ * @param {Parameters<typeof serveSockets>[1] & { request?: Parameters<typeof import('./raw-client.mjs').handshake>[0] }} [options]
  */
-export async function pair(handlers = {}, options) {
+export async function pair(handlers = {}, { request: first, ...options } = {}) {
   /** @type {import('./calls.mjs').Calls<[ws: Socket]>} */
   const opens = calls('open');
   const server = serveSockets(
@@ -57,7 +57,7 @@ export async function pair(handlers = {}, options) {
     const [ws] = await opens.next();
     return { client, ws };
   };
-  return { server, connect, ...(await connect()) };
+  return { server, connect, ...(await connect(first)) };
 }
 
 /** `afterEach(cleanUp)`: no client and no server outlives its test. */

@@ -3,10 +3,11 @@
 // Where a Node is required (CI), a missing one is a failure and never a skip.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { npm } from '../../scripts/steps.mjs';
+import { once } from './once.mjs';
 
 const cache = fileURLToPath(new URL('../../node_modules/.cache/mantou-nodes', import.meta.url));
 const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
@@ -24,22 +25,28 @@ export const nodesRequired = !['', '0', 'false', undefined].includes(process.env
 export function nodeBinary(version) {
   const home = join(cache, version);
   const path = join(home, 'node_modules', name, 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
-  if (!existsSync(path)) {
-    mkdirSync(home, { recursive: true });
-    writeFileSync(join(home, 'package.json'), '{ "private": true }\n');
-    const [program, args] = npm([
-      'install',
-      '--no-save',
-      '--ignore-scripts',
-      '--no-audit',
-      '--no-fund',
-      '--loglevel=error',
-      `${name}@${version}`,
-    ]);
-    console.error(`# Node ${version} is not here yet: npm install ${name}@${version}`);
-    const { status, error, stderr } = spawnSync(program, args, { cwd: home, encoding: 'utf8', timeout: PATIENCE });
-    if (status !== 0) return { reason: `npm install ${name}@${version} failed: ${error?.message ?? stderr.trim().split('\n').at(-1)}` };
+  try {
+    once(home, (folder) => install(version, folder));
+  } catch (error) {
+    return { reason: /** @type {Error} */ (error).message };
   }
   const { status, error, signal } = spawnSync(path, ['--version'], { timeout: PATIENCE });
   return status === 0 ? { path } : { reason: `${path} does not run here: ${error?.message ?? signal ?? status}` };
+}
+
+/** @param {string} version @param {string} folder */
+function install(version, folder) {
+  const [program, args] = npm([
+    'install',
+    '--no-save',
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+    `${name}@${version}`,
+  ]);
+  console.error(`# Node ${version} is not here yet: npm install ${name}@${version}`);
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
+  const { status, error, stderr } = spawnSync(program, args, { cwd: folder, encoding: 'utf8', timeout: PATIENCE });
+  if (status !== 0) throw new Error(`npm install ${name}@${version} failed: ${error?.message ?? stderr.trim().split('\n').at(-1)}`);
 }

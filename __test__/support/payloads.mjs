@@ -2,9 +2,12 @@
 // Every kind of value one can hand to a sending method, and what each method does with it. One table for send, ping, pong and publish.
 
 import assert from 'node:assert/strict';
+import { openAsBlob } from 'node:fs';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { differs } from '../differences.mjs';
 import { BINARY, PING, PONG, TEXT } from './raw-client.mjs';
+import { bun, isBunRuntime } from './target.mjs';
 import { throwsExactly } from './throws.mjs';
 
 /** @type {(value: ArrayBuffer | Uint8Array<ArrayBuffer>) => unknown} */
@@ -96,6 +99,9 @@ const BLOBS = [
   { what: 'a slice of a Blob', make: () => new Blob(['abc', 'def']).slice(2, 5), bytes: 'cde' },
 ];
 
+/** A Blob whose bytes are still in a file. */
+const blobOfFile = (path = fileURLToPath(import.meta.url)) => (isBunRuntime ? bun.file(path) : openAsBlob(path));
+
 /** Which of four families a method belongs to. @typedef {'any' | 'text' | 'binary' | 'control'} Family */
 
 /** @typedef {'send' | 'publish' | 'sendText' | 'publishText' | 'sendBinary' | 'publishBinary' | 'ping' | 'pong'} Method */
@@ -171,6 +177,26 @@ export function testPayloads(method, prepare, outcome = (payload) => outcomeOf(m
       if (expected.error || !differs('blob-send') || !throwsAwaitBytes(act)) await expectOutcome(expected, act, seen);
     });
   }
+
+  test('refuses a Blob whose bytes are in a file', async () => {
+    const { call, ...seen } = await prepare();
+    const expected = outcome({ kind: 'bytes', bytes: '' });
+    const blob = await blobOfFile();
+
+    if (expected.error) throwsExactly(() => call(blob), expected.error);
+    else if (differs('blob-send'))
+      assert.ok(
+        throwsAwaitBytes(() => call(blob)),
+        'nothing was thrown',
+      );
+    else {
+      const message = `${method} cannot send a file- or S3-backed Blob synchronously; await blob.bytes() first`;
+      throwsExactly(() => call(blob), { message });
+    }
+
+    seen.mark();
+    await seen.client.expect('TEXT marker');
+  });
 }
 
 /**

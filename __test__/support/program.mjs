@@ -12,13 +12,16 @@ import { isBunRuntime } from './target.mjs';
 
 const flags = isBunRuntime ? ['-e'] : ['--input-type=module', '-e'];
 
-/** What a program finds in scope. `print` writes a line for the test. */
+/** What every program finds in scope: `print` writes a line for the test. */
+const bare = `
+import { writeSync } from 'node:fs';
+const print = (value) => writeSync(1, value + '\\n');
+`;
+/** And what it finds beside that, unless it is to load mantou itself. */
 const prelude = `
 import { mantou, serve } from ${location('./target.mjs')};
 import { RawClient, text } from ${location('./raw-client.mjs')};
 import { connectTo, exchange, request } from ${location('./raw-http.mjs')};
-import { writeSync } from 'node:fs';
-const print = (value) => writeSync(1, value + '\\n');
 `;
 
 /** What must not reach a program from the test run around it. */
@@ -40,8 +43,25 @@ export function killPrograms() {
  * @param {NodeJS.ProcessEnv} [env]
  */
 export function run(source, env = {}) {
+  return start(prelude + bare + source, env);
+}
+
+/**
+ * The same with nothing loaded.
+ * @param {string} source
+ * @param {NodeJS.ProcessEnv} [env]
+ */
+export function runBare(source, env = {}) {
+  return start(bare + source, env);
+}
+
+/**
+ * @param {string} source
+ * @param {NodeJS.ProcessEnv} env
+ */
+function start(source, env) {
   const inherited = Object.entries(process.env).filter(([name]) => !unset.includes(name));
-  const child = spawn(process.execPath, [...flags, prelude + source], {
+  const child = spawn(process.execPath, [...flags, source], {
     env: { ...Object.fromEntries(inherited), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

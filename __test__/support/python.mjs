@@ -4,9 +4,9 @@
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { once } from './once.mjs';
 
 /** The only version the tests are made for. */
 const VERSION = '3.11';
@@ -49,22 +49,23 @@ export function pythonWith(requirements) {
     .update([python.path, ...requirements].join('\n'))
     .digest('hex');
   const home = join(cacheFolder, `venv-${stamp.slice(0, 12)}`);
-  const path = process.platform === 'win32' ? join(home, 'Scripts/python.exe') : join(home, 'bin/python');
-  const whole = join(home, 'whole');
-  if (existsSync(whole)) return { path };
-
-  console.error(`# Python packages are not here yet: pip install ${requirements.join(' ')}`);
-  rmSync(home, { recursive: true, force: true });
-  mkdirSync(cacheFolder, { recursive: true });
-  for (const [program, args] of /** @type {[string, string[]][]} */ ([
-    [python.path, ['-m', 'venv', home]],
-    [path, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-input', ...requirements]],
-  ])) {
-    const { status, error, stderr } = spawnSync(program, args, { encoding: 'utf8', timeout: INSTALL_TIMEOUT });
-    if (status !== 0) return missing(`"${program} ${args.join(' ')}" failed: ${error?.message ?? stderr.trim().split('\n').at(-1)}`);
+  const pathIn = (/** @type {string} */ folder) => join(folder, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
+  try {
+    once(home, (folder) => {
+      console.error(`# Python packages are not here yet: pip install ${requirements.join(' ')}`);
+      must(python.path, ['-m', 'venv', folder]);
+      must(pathIn(folder), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-input', ...requirements]);
+    });
+  } catch (error) {
+    return missing(/** @type {Error} */ (error).message);
   }
-  writeFileSync(whole, ''); // last
-  return { path };
+  return { path: pathIn(home) };
+}
+
+/** @param {string} program @param {string[]} args */
+function must(program, args) {
+  const { status, error, stderr } = spawnSync(program, args, { encoding: 'utf8', timeout: INSTALL_TIMEOUT });
+  if (status !== 0) throw new Error(`"${program} ${args.join(' ')}" failed: ${error?.message ?? stderr.trim().split('\n').at(-1)}`);
 }
 
 /**

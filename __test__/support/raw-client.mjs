@@ -326,9 +326,12 @@ export class RawClient {
    * @param {number} length
    */
   take(length) {
-    return this.#wait(`${length} bytes`, (bytes) =>
-      bytes.length < length ? null : { value: Buffer.from(bytes.subarray(0, length)), used: length },
-    );
+    return this.#wait(`${length} bytes`, (bytes) => {
+      this.#needed = length;
+      if (bytes.length < length) return null;
+      this.#needed = 0;
+      return { value: Buffer.from(bytes.subarray(0, length)), used: length };
+    });
   }
 
   /**
@@ -438,7 +441,8 @@ export class RawClient {
       if (took === null && !this.#ending) return;
       this.#waits.splice(this.#waits.indexOf(wait), 1);
       if (took === null) {
-        wait.done('reject', new Error(`the connection ended (${this.#ending}) instead of ${wait.what}; ${this.#seen()}`));
+        const error = new Error(`the connection ended (${this.#ending}) instead of ${wait.what}; ${this.#seen()}`);
+        wait.done('reject', Object.assign(error, { code: 'ENDED' }));
         continue;
       }
       this.#unread = [this.#joined().subarray(took.used)];

@@ -11,7 +11,7 @@ import { RawClient } from './raw-client.mjs';
  * @typedef {import('./raw-client.mjs').Response & { chunks: Buffer[] | null, text: string }} WholeResponse
  */
 
-/** @typedef {{ address: import('../../index.js').Server['address'], port: number | undefined }} Address of a server */
+/** @typedef {{ address?: import('../../index.js').Server['address'], port: number | undefined }} Address of a server */
 
 /**
  * The bytes of a request. A body gets its Content-Length unless `headers` say how it is framed.

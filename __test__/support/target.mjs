@@ -1,7 +1,7 @@
 // @ts-check
 // What a spec tests: mantou in Node, mantou in Bun, or real Bun.serve (the oracle). Specs import `serve` from here and nowhere else.
 //
-// MANTOU_TEST_TARGET: "mantou" (default) or "oracle" (Bun only).
+// MANTOU_TEST_TARGET: "mantou" (default) or "oracle" (Bun only). MANTOU_TEST_REGISTER: with `mantou/register`.
 
 import { createRequire } from 'node:module';
 
@@ -10,6 +10,8 @@ const inBun = process.versions.bun !== undefined;
 const oracle = process.env.MANTOU_TEST_TARGET === 'oracle';
 
 if (oracle && !inBun) throw new Error('the oracle is real Bun.serve: run this spec with bun');
+
+if (process.env.MANTOU_TEST_REGISTER) require('../../register.js');
 
 /** Which of the three targets this process is. */
 export const target = oracle ? 'bun' : inBun ? 'mantou in Bun' : 'mantou in Node';
@@ -31,15 +33,15 @@ export const notYetInBun = (/** @type {string} */ what) => !oracle && inBun && `
 
 /**
  * What only Bun has, in Bun.
- * @type {{ serve: typeof import('../../index.js').serve, gc(force: boolean): void }}
+ * @type {Pick<typeof import('../../index.js'), 'serve' | 'Cookie' | 'CookieMap'> & { gc(force: boolean): void, file(path: string): Blob }}
  */
 export const bun = Reflect.get(globalThis, 'Bun');
 
 /**
  * The module under test, or its stand-in on the oracle.
- * @type {{ serve: typeof import('../../index.js').serve, ServerWebSocket?: typeof import('../../index.js').ServerWebSocket }}
+ * @type {Pick<typeof import('../../index.js'), 'serve' | 'Cookie' | 'CookieMap'> & Partial<typeof import('../../index.js')>}
  */
-export const mantou = oracle ? { serve: bun.serve } : require('../../index.js');
+export const mantou = oracle ? { serve: bun.serve, Cookie: bun.Cookie, CookieMap: bun.CookieMap } : require('../../index.js');
 
 const running = /** @type {Set<{ stop(force: true): Promise<void> }>} */ (new Set());
 

@@ -13,7 +13,15 @@ import type {
   WebSocketHandler,
   WebSocketReadyState,
 } from 'mantou';
-import { ServerWebSocket as SocketClass, type serve } from 'mantou';
+import {
+  type Cookie as CookieClass,
+  type CookieMap as CookieMapClass,
+  Request,
+  Response,
+  ServerWebSocket as SocketClass,
+  type serve,
+} from 'mantou';
+import type { installed } from 'mantou/register';
 
 import mantou = require('mantou');
 
@@ -23,8 +31,20 @@ same<typeof Bun.serve, typeof serve>();
 same<typeof mantou.serve, typeof serve>();
 same<typeof mantou.default, typeof Bun>();
 same<typeof Bun.ServerWebSocket, typeof SocketClass>();
-same<keyof typeof Bun, 'serve' | 'ServerWebSocket'>();
-same<keyof typeof mantou, 'serve' | 'ServerWebSocket' | 'default'>();
+same<typeof Bun.Cookie, typeof CookieClass>();
+same<typeof Bun.CookieMap, typeof CookieMapClass>();
+same<keyof typeof Bun, 'Request' | 'Response' | 'serve' | 'ServerWebSocket' | 'Cookie' | 'CookieMap'>();
+same<keyof typeof mantou, 'Request' | 'Response' | 'serve' | 'ServerWebSocket' | 'Cookie' | 'CookieMap' | 'default'>();
+
+// They are classes like the global ones, and their objects of the global types.
+same<Request, globalThis.Request>();
+same<Response, globalThis.Response>();
+same<typeof Response, typeof globalThis.Response>();
+class Teapot extends Response {}
+export const answered: globalThis.Response[] = [new Response('x'), Response.json({}), new Teapot(null)];
+export const asked: globalThis.Request = new Request('http://a/');
+
+same<(typeof installed)[number], 'Request' | 'Response' | 'fetch' | 'Bun'>();
 
 same<ServerWebSocketSendStatus, number>();
 same<WebSocketReadyState, 0 | 1 | 2 | 3>();

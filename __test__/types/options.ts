@@ -1,6 +1,6 @@
 // The options of serve() and reload(): which go together, and what `fetch` may return.
 
-import { type ErrorLike, type Serve, type Server, serve, type WebSocketHandler } from 'mantou';
+import { type ErrorLike, type PEM, type Serve, type Server, serve, type TLSOptions, type WebSocketHandler } from 'mantou';
 import { same } from './same.js';
 
 const fetch = () => new Response('hello');
@@ -10,40 +10,76 @@ same<
   {
     error?: (this: Server<string>, error: ErrorLike) => Response | void | undefined | Promise<Response | void | undefined>;
     development?: boolean;
+    tls?: TLSOptions | TLSOptions[];
+    maxRequestBodySize?: number;
     id?: string | null;
   }
 >();
-same<Serve.HostnamePortOptions, { hostname?: string; port?: string | number; reusePort?: boolean; ipv6Only?: boolean; http1?: true }>();
+same<
+  Serve.HostnamePortOptions,
+  { hostname?: string; port?: string | number; reusePort?: boolean; ipv6Only?: boolean; idleTimeout?: number; http1?: true }
+>();
 same<Serve.UnixOptions, { unix: string }>();
+type Files = PEM | PEM[] | null;
+same<PEM, string | ArrayBufferView | ArrayBuffer>();
+same<
+  TLSOptions,
+  {
+    key?: Files;
+    cert?: Files;
+    ca?: Files;
+    crl?: Files;
+    passphrase?: string | null;
+    serverName?: string | null;
+    servername?: string | null;
+    requestCert?: boolean;
+    rejectUnauthorized?: boolean | null;
+    ALPNProtocols?: string | ArrayBufferView | ArrayBuffer | null;
+    lowMemoryMode?: boolean;
+    clientRenegotiationLimit?: number;
+    clientRenegotiationWindow?: number;
+  }
+>();
 same<
   Serve.WithoutWebSocket<string>,
-  { fetch: (this: Server<string>, request: Request, server: Server<string>) => Response | Promise<Response> }
+  {
+    fetch?: (this: Server<string>, request: Request, server: Server<string>) => Response | Promise<Response>;
+    routes?: Serve.Routes<string, string, Response>;
+    static?: Serve.Routes<string, string, Response>;
+  }
 >();
 same<
   Serve.WithWebSocket<string>,
   {
-    fetch: (
+    fetch?: (
       this: Server<string>,
       request: Request,
       server: Server<string>,
     ) => Response | void | undefined | Promise<Response | void | undefined>;
+    routes?: Serve.Routes<string, string, Response | void | undefined>;
+    static?: Serve.Routes<string, string, Response | void | undefined>;
     websocket: WebSocketHandler<string>;
   }
 >();
-same<Serve.ReloadOptions<string>['fetch'], Serve.WithWebSocket<string>['fetch'] | undefined>();
+same<Serve.ReloadOptions<string>['fetch'], Serve.WithWebSocket<string>['fetch']>();
+same<Serve.ReloadOptions<string>['routes'], Serve.WithWebSocket<string>['routes']>();
 same<Serve.ReloadOptions<string>['error'], Serve.BaseOptions<string>['error']>();
 same<Serve.ReloadOptions<string>['websocket'], WebSocketHandler<string> | undefined>();
 // Comparing functions leaves `this` out: it is compared by itself.
-same<ThisParameterType<Serve.WithoutWebSocket<string>['fetch']>, Server<string>>();
-same<ThisParameterType<Serve.WithWebSocket<string>['fetch']>, Server<string>>();
+same<ThisParameterType<NonNullable<Serve.WithoutWebSocket<string>['fetch']>>, Server<string>>();
+same<ThisParameterType<NonNullable<Serve.WithWebSocket<string>['fetch']>>, Server<string>>();
 same<ThisParameterType<NonNullable<Serve.BaseOptions<string>['error']>>, Server<string>>();
-same<typeof serve, <WebSocketData = undefined>(options: Serve.Options<WebSocketData>) => Server<WebSocketData>>();
+same<
+  typeof serve,
+  <WebSocketData = undefined, Path extends string = string>(options: Serve.Options<WebSocketData, Path>) => Server<WebSocketData>
+>();
 
 /** Where it listens: an address, or a Unix socket. */
 export function listens() {
   serve({ fetch });
   serve({ fetch, port: 3000, hostname: '127.0.0.1', reusePort: true, ipv6Only: false, http1: true, development: false, id: 'one' });
   serve({ fetch, port: '3000', id: null });
+  serve({ fetch, idleTimeout: 30, maxRequestBodySize: 1024 });
   serve({ fetch, unix: '/tmp/socket', development: true });
   // @ts-expect-error
   serve({ fetch, unix: '/tmp/socket', hostname: 'localhost' });
@@ -55,6 +91,8 @@ export function listens() {
   serve({ fetch, unix: '/tmp/socket', ipv6Only: true });
   // @ts-expect-error
   serve({ fetch, unix: '/tmp/socket', http1: true });
+  // @ts-expect-error
+  serve({ fetch, unix: '/tmp/socket', idleTimeout: 10 });
   // @ts-expect-error
   serve({ fetch, unix: 5 });
   const both = { fetch, unix: '/tmp/socket', port: 3000 };
@@ -70,16 +108,17 @@ export function listens() {
   serve({ fetch, hostnam: 'localhost' });
 }
 
+export function secured() {
+  serve({ fetch, tls: { key: 'PEM', cert: [Buffer.from('PEM'), 'PEM'] } });
+  serve({ fetch, unix: '/tmp/s', tls: [{ key: 'PEM', cert: 'PEM' }, { serverName: '*.example.com' }] });
+  // @ts-expect-error rustls has no such thing
+  serve({ fetch, tls: { ciphers: 'HIGH' } });
+  // @ts-expect-error a path is no key
+  serve({ fetch, tls: { key: 5 } });
+}
+
 /** What mantou does not support yet is not there to be tried. */
 export function refuses() {
-  // @ts-expect-error
-  serve({ fetch, routes: { '/': new Response('') } });
-  // @ts-expect-error
-  serve({ fetch, tls: { key: '', cert: '' } });
-  // @ts-expect-error
-  serve({ fetch, idleTimeout: 10 });
-  // @ts-expect-error
-  serve({ fetch, maxRequestBodySize: 1024 });
   // @ts-expect-error
   serve({ fetch, http2: true });
 }

@@ -1,6 +1,6 @@
 // Every member of Server.
 
-import type { BufferSource, Serve, Server, SocketAddress } from 'mantou';
+import type { BufferSource, Serve, Server, SocketAddress, WebSocketHandler } from 'mantou';
 import { same } from './same.js';
 
 type Session = { user: string };
@@ -15,6 +15,8 @@ same<
   | 'publish'
   | 'subscriberCount'
   | 'requestIP'
+  | 'timeout'
+  | 'closeIdleConnections'
   | 'ref'
   | 'unref'
   | 'pendingRequests'
@@ -31,11 +33,13 @@ same<
 
 same<Sessions['stop'], (closeActiveConnections?: boolean) => Promise<void>>();
 same<Sessions[typeof Symbol.dispose], () => void>();
-same<Sessions['reload'], (options: Serve.ReloadOptions<Session>) => Sessions>();
+same<Sessions['reload'], <Path extends string = string>(options: Serve.ReloadOptions<Session, Path>) => Sessions>();
 same<Sessions['fetch'], (request: Request | string) => Promise<Response>>();
 same<Sessions['publish'], (topic: string, data: string | BufferSource, compress?: boolean) => number>();
 same<Sessions['subscriberCount'], (topic: string) => number>();
 same<Sessions['requestIP'], (request: Request) => SocketAddress | null>();
+same<Sessions['timeout'], (request: Request, seconds: number) => void>();
+same<Sessions['closeIdleConnections'], () => number>();
 same<Sessions['ref'], () => Sessions>();
 same<Sessions['unref'], () => Sessions>();
 same<Pick<Sessions, 'pendingRequests'>, { readonly pendingRequests: number }>();
@@ -52,6 +56,28 @@ type Headings = Headers | Record<string, string> | Iterable<readonly [string, st
 same<Parameters<Server['upgrade']>, [request: Request, options?: { headers?: Headings; protocol?: string | false; data?: undefined }]>();
 same<Parameters<Sessions['upgrade']>, [request: Request, options: { headers?: Headings; protocol?: string | false; data: Session }]>();
 same<ReturnType<Sessions['upgrade']>, boolean>();
+
+/** Handlers of an upgrade go with its data, whatever the server's are. */
+export function upgradesWithHandlers(server: Server, sessions: Sessions, req: Request) {
+  const chat: WebSocketHandler<{ room: string }> = { message: (ws) => void ws.send(ws.data.room) };
+  server.upgrade(req, { websocket: {} });
+  server.upgrade(req, { websocket: chat, data: { room: 'tea' }, headers: {}, protocol: false });
+  sessions.upgrade(req, { websocket: chat, data: { room: 'tea' } });
+  // @ts-expect-error
+  server.upgrade(req, { websocket: chat });
+  // @ts-expect-error
+  server.upgrade(req, { websocket: chat, data: { user: 'ada' } });
+  // @ts-expect-error
+  server.upgrade(req, { websocket: 5 });
+  server.upgrade(req, {
+    data: { user: 'ada' },
+    websocket: {
+      open: (ws) => {
+        same<typeof ws.data, { user: string }>();
+      },
+    },
+  });
+}
 
 /** A server without data upgrades without. */
 export function upgrades(server: Server, req: Request) {

@@ -14,7 +14,7 @@ use super::Binding;
 use super::value::{CallbackScope, Failure, Js, Reference, Result, Value};
 use crate::http::exchange::Exchange;
 use crate::server::connection::Socket;
-use crate::server::event::{Content, Ending, Event, Held};
+use crate::server::event::{BodyError, Content, Ending, Event, Held};
 
 /// The functions of `src/js/` that take events.
 pub(super) struct Callbacks {
@@ -29,6 +29,7 @@ pub(super) struct Callbacks {
     drain: Reference,
     close: Reference,
     stopped: Reference,
+    timed_out: Reference,
     run_ticks: Option<Reference>,
     /// Of the callback scopes; Bun has none and needs none.
     async_context: Option<sys::napi_async_context>,
@@ -49,6 +50,7 @@ impl Callbacks {
             drain: function("drain")?,
             close: function("close")?,
             stopped: function("stopped")?,
+            timed_out: function("timedOut")?,
             run_ticks: function("runTicks").ok(),
             async_context: if is_bun { None } else { Some(js.async_context()?) },
         })
@@ -203,7 +205,8 @@ impl Binding {
                 let piece = match piece {
                     Ok(Some(bytes)) => js.array_buffer(&bytes)?,
                     Ok(None) => js.null()?,
-                    Err(_) => js.undefined()?,
+                    Err(BodyError::Lost) => js.undefined()?,
+                    Err(BodyError::TooLarge) => js.boolean(false)?,
                 };
                 self.call(&self.callbacks.body, &[js.number(key.as_f64())?, piece])
             }
@@ -211,6 +214,7 @@ impl Binding {
             Event::Ended { exchange, aborted } => {
                 self.call(&self.callbacks.ended, &[js.number(exchange.as_f64())?, js.boolean(aborted)?])
             }
+            Event::TimedOut => self.call(&self.callbacks.timed_out, &[]),
             Event::Stopped(server) => self.call(&self.callbacks.stopped, &[js.number(server.key.as_f64())?]),
         }
     }
@@ -221,20 +225,21 @@ impl Binding {
         let mut fields = Vec::with_capacity(512);
         for (name, value) in &head.headers {
             fields.extend_from_slice(name.as_str().as_bytes());
-            fields.push(b'\n');
+            fields.extend_from_slice(b": ");
             fields.extend_from_slice(value.as_bytes());
-            fields.push(b'\n');
+            fields.extend_from_slice(b"\r\n");
         }
-        let target = head.uri.to_string();
+        let target = js.string(exchange.connection.framing.borrow().target())?;
         self.call(
             &self.callbacks.request,
             &[
                 js.number(exchange.server().key.as_f64())?,
                 js.number(exchange.key.as_f64())?,
                 js.latin1(head.method.as_str().as_bytes())?,
-                js.string(target.as_bytes())?,
+                target,
                 js.latin1(&fields)?,
                 js.boolean(exchange.has_body())?,
+                js.number(exchange.route.map_or(NO_ROUTE, f64::from))?,
             ],
         )
     }
@@ -304,5 +309,7 @@ impl Binding {
     }
 }
 
+/// The number of no handler.
+const NO_ROUTE: f64 = -1.0;
 /// §7.1.5: the status code of a connection that ended without a Close frame of the peer.
 const ABNORMAL: u16 = 1006;

@@ -1,19 +1,26 @@
 //! The functions of the engine as `src/js/` calls them. Arguments have been checked there; what is left here is to find the thing
 //! and do it. A socket, exchange or server that is gone answers with the value for "closed".
 
+use std::io::ErrorKind;
+use std::path::Path;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body;
+use hyper::ext::ReasonPhrase;
 
 use super::Binding;
 use super::call::{Arguments, Function};
+use super::tls;
 use super::value::{Failure, Result, Value};
 use crate::http::body::{ResponseBody, ResponseStream};
+use crate::http::directory::Directory;
 use crate::http::exchange::Exchange;
+use crate::http::routes::{Route, Routes};
+use crate::http::static_route::StaticRoute;
 use crate::http::upgrade::{self, Subprotocol};
-use crate::server::config::{Listen, WebSocketConfig};
+use crate::server::config::{HttpConfig, Listen, WebSocketConfig};
 use crate::server::connection::{Sent, Socket};
 use crate::server::instance::{Published, Server};
 use crate::server::listener::{Listener, NotFound};
@@ -27,9 +34,19 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("wake", wake),
     ("listen", listen),
     ("listenUnix", listen_unix),
+    ("setTls", set_tls),
     ("configure", configure),
+    ("configureUpgrade", configure_upgrade),
+    ("newRoutes", new_routes),
+    ("useRoutes", use_routes),
+    ("addHandlerRoute", add_handler_route),
+    ("addStaticRoute", add_static_route),
+    ("addDirectoryRoute", add_directory_route),
+    ("addFetchRoute", add_fetch_route),
+    ("setHasFetch", set_has_fetch),
     ("stop", stop),
     ("setReferenced", set_referenced),
+    ("closeIdleConnections", close_idle_connections),
     ("pendingRequests", pending_requests),
     ("subscriberCount", subscriber_count),
     ("publishText", publish_text),
@@ -37,6 +54,7 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("upgrade", upgrade_exchange),
     ("forget", forget),
     ("peerOf", peer_of),
+    ("timeout", timeout),
     ("watch", watch),
     ("readBody", read_body),
     ("discardBody", discard_body),
@@ -79,19 +97,20 @@ fn wake(binding: &Rc<Binding>, _: Arguments) -> Result<Value> {
     binding.js.undefined()
 }
 
-/// `listen(hostname | null, port, reusePort, ipv6Only)`: `[server, address, port, isIPv6]`.
+/// `listen(idleTimeout, warnsOfTimeout, maxRequestBodySize, hostname | null, port, reusePort, ipv6Only, tls | null)`:
+/// `[server, address, port, isIPv6]`. See `tls::keyring`.
 fn listen(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    let hostname = if arguments.is_nullish(0)? { None } else { Some(arguments.text(0)?) };
-    let port = arguments.number(1)? as u16;
+    let hostname = if arguments.is_nullish(3)? { None } else { Some(arguments.text(3)?) };
+    let port = arguments.number(4)? as u16;
     let listen =
-        Listen::Tcp { hostname, port, reuse_port: arguments.boolean(2)?, ipv6_only: arguments.boolean(3)? };
-    start(binding, &listen)
+        Listen::Tcp { hostname, port, reuse_port: arguments.boolean(5)?, ipv6_only: arguments.boolean(6)? };
+    start(binding, arguments, &listen, arguments.value(7))
 }
 
-/// `listenUnix(path)`: `[server]`.
+/// `listenUnix(idleTimeout, warnsOfTimeout, maxRequestBodySize, path, tls | null)`: `[server]`.
 #[cfg(unix)]
 fn listen_unix(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    start(binding, &Listen::Unix(arguments.text(0)?.into_bytes()))
+    start(binding, arguments, &Listen::Unix(arguments.text(3)?.into_bytes()), arguments.value(4))
 }
 
 #[cfg(not(unix))]
@@ -99,12 +118,18 @@ fn listen_unix(_: &Rc<Binding>, _: Arguments) -> Result<Value> {
     Err(Failure::Error { code: "ENOTSUP", message: "unix sockets are not supported on this platform".into() })
 }
 
-fn start(binding: &Rc<Binding>, listen: &Listen) -> Result<Value> {
+fn start(binding: &Rc<Binding>, arguments: Arguments, listen: &Listen, tls: Value) -> Result<Value> {
     let (js, engine) = (binding.js, &binding.engine);
+    let http = HttpConfig {
+        idle_timeout: arguments.number(0)?,
+        warns_of_timeout: arguments.boolean(1)?,
+        max_request_body_size: arguments.number(2)? as u64,
+    };
+    let keyring = tls::keyring(js, tls)?;
     let (listener, address) = Listener::bind(engine, listen).map_err(|error| listen_error(&error))?;
     let mut made = None;
     let key = engine.servers.borrow_mut().insert_with(|key| {
-        let server = Rc::new(Server::new(key, Rc::clone(engine), listener));
+        let server = Rc::new(Server::new(key, Rc::clone(engine), listener, http, keyring));
         made = Some(Rc::clone(&server));
         server
     });
@@ -144,11 +169,38 @@ fn listen_error(error: &std::io::Error) -> Failure {
     Failure::Error { code, message: error.to_string() }
 }
 
+/// `setTls(server, tls)`: for the connections that are yet to come.
+fn set_tls(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let keyring = tls::keyring(binding.js, arguments.value(1))?;
+    if let (Some(server), Some(keyring)) = (server(binding, arguments)?, keyring) {
+        server.set_keyring(keyring);
+    }
+    binding.js.undefined()
+}
+
 /// `configure(server, maxPayloadLength, backpressureLimit, closeOnBackpressureLimit, publishToSelf, idleTimeout, sendPings, serial,
 /// compress, decompress)`: the last two are names of levels, or undefined.
 fn configure(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let config = websocket_config(arguments)?;
+    if let Some(server) = server(binding, arguments)? {
+        server.set_websocket(config);
+    }
+    binding.js.undefined()
+}
+
+/// `configureUpgrade(exchange, …)`: the same for the WebSocket that `upgrade` makes of it, alone.
+fn configure_upgrade(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let config = websocket_config(arguments)?;
+    if let Some(exchange) = exchange(binding, arguments)? {
+        *exchange.websocket.borrow_mut() = Some(Rc::new(config));
+    }
+    binding.js.undefined()
+}
+
+/// What follows the first of the arguments of `configure`.
+fn websocket_config(arguments: Arguments) -> Result<WebSocketConfig> {
     let backpressure_limit = arguments.number(2)? as usize;
-    let config = WebSocketConfig {
+    Ok(WebSocketConfig {
         max_payload_length: arguments.number(1)? as usize,
         backpressure_limit: (backpressure_limit > 0).then_some(backpressure_limit),
         close_on_backpressure_limit: arguments.boolean(3)?,
@@ -156,15 +208,91 @@ fn configure(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
         serial: arguments.boolean(7)?,
         deflate: DeflateConfig::new(level(arguments, 8)?, level(arguments, 9)?),
         idle: IdlePolicy::from_seconds(arguments.number(5)? as u32, arguments.boolean(6)?),
-    };
-    if let Some(server) = server(binding, arguments)? {
-        server.set_websocket(config);
-    }
-    binding.js.undefined()
+    })
 }
 
 fn level(arguments: Arguments, index: usize) -> Result<Option<Level>> {
     Ok(if arguments.is_nullish(index)? { None } else { Level::parse(&arguments.text(index)?) })
+}
+
+/// `newRoutes(server, hasFetch)`: the routes that are added from now on are to replace those that stand.
+fn new_routes(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(server) = server(binding, arguments)? {
+        *server.coming_routes.borrow_mut() = Some(Routes::new(arguments.boolean(1)?));
+    }
+    binding.js.undefined()
+}
+
+/// `useRoutes(server, yes)`: they do; or else they are forgotten.
+fn use_routes(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(server) = server(binding, arguments)? {
+        let coming = server.coming_routes.take();
+        if arguments.boolean(1)? {
+            *server.routes.borrow_mut() = coming;
+        }
+    }
+    binding.js.undefined()
+}
+
+/// `addHandlerRoute(server, pattern, methods, number, isPending)`. Methods are separated by spaces; without any it is for all of them.
+/// A pending route stands in for a static one.
+fn add_handler_route(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let number = arguments.number(3)? as u32;
+    let route = if arguments.boolean(4)? { Route::Pending(number) } else { Route::Handler(number) };
+    add_route(binding, arguments, &route)
+}
+
+/// `addStaticRoute(server, pattern, methods, status, statusText, fields, body)`.
+fn add_static_route(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let js = binding.js;
+    let status = status_code(arguments, 3)?;
+    let phrase = phrase(status, js.as_latin1(arguments.value(4))?);
+    let fields = fields(&js.as_latin1(arguments.value(5))?);
+    let body = js.with_bytes(arguments.value(6), Bytes::copy_from_slice)?;
+    let route = StaticRoute::new(status, phrase, fields, body);
+    add_route(binding, arguments, &Route::Static(Rc::new(route)))
+}
+
+/// `addDirectoryRoute(server, pattern, methods, path)`.
+fn add_directory_route(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let path = arguments.text(3)?;
+    let directory = Directory::open(Path::new(&path)).map_err(|error| Failure::Error {
+        code: if error.kind() == ErrorKind::NotADirectory { "ENOTDIR" } else { "ENOENT" },
+        message: format!("{error}, open '{path}'"),
+    })?;
+    add_route(binding, arguments, &Route::Directory(Rc::new(directory)))
+}
+
+/// `addFetchRoute(server, pattern, methods)`: what it matches is for `fetch`.
+fn add_fetch_route(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    add_route(binding, arguments, &Route::Fetch)
+}
+
+fn add_route(binding: &Rc<Binding>, arguments: Arguments, route: &Route) -> Result<Value> {
+    let pattern = arguments.text(1)?;
+    let methods = arguments.text(2)?;
+    let Some(server) = server(binding, arguments)? else { return binding.js.undefined() };
+    let mut coming = server.coming_routes.borrow_mut();
+    let mut standing = server.routes.borrow_mut();
+    if let Some(routes) = coming.as_mut().or(standing.as_mut()) {
+        if methods.is_empty() {
+            routes.insert(pattern.as_bytes(), None, route.clone());
+        }
+        for method in methods.split_ascii_whitespace().flat_map(|name| Method::from_bytes(name.as_bytes())) {
+            routes.insert(pattern.as_bytes(), Some(method), route.clone());
+        }
+    }
+    binding.js.undefined()
+}
+
+/// `setHasFetch(server, yes)`: whether there is somebody for what no route takes.
+fn set_has_fetch(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(server) = server(binding, arguments)?
+        && let Some(routes) = &mut *server.routes.borrow_mut()
+    {
+        routes.set_fetch(arguments.boolean(1)?);
+    }
+    binding.js.undefined()
 }
 
 /// `stop(server, cut)`.
@@ -183,6 +311,12 @@ fn set_referenced(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> 
         binding.engine.update_host();
     }
     binding.js.undefined()
+}
+
+/// `closeIdleConnections(server)`: how many it has closed.
+fn close_idle_connections(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let count = server(binding, arguments)?.map_or(0, |server| server.close_idle_connections());
+    binding.js.number(count as f64)
 }
 
 /// `pendingRequests(server)`.
@@ -235,10 +369,14 @@ fn publication(
     let publisher = if arguments.is_nullish(4)? { None } else { Some(arguments.key(4)?) };
     Ok(move |payload: &[u8]| {
         let Some(server) = server else { return 0.0 };
-        let Some(config) = server.websocket() else { return 0.0 };
+        let socket = publisher.and_then(|key| server.engine.find_socket(key));
+        let config = socket.map(|socket| socket.config()).or_else(|| server.websocket());
         // As in Bun: what is published by the server is compressed unless it says no, what a socket publishes only if it says so.
-        let compress = config.should_compress(asked, payload.len(), publisher.is_none());
-        let except = publisher.filter(|_| !config.publish_to_self);
+        let by_default = publisher.is_none();
+        let compress = config.as_ref().map_or(asked.unwrap_or(by_default), |config| {
+            config.should_compress(asked, payload.len(), by_default)
+        });
+        let except = publisher.filter(|_| !config.is_some_and(|config| config.publish_to_self));
         let published = server.publish(&topic, opcode, payload, compress, except);
         match published {
             Published { receivers: 0, .. } => 0.0,
@@ -252,11 +390,14 @@ fn publication(
     })
 }
 
-/// `upgrade(exchange, fields, protocol)`: the socket, or `[socket, protocol, extensions]` when something was agreed to, or `undefined`
+/// `upgrade(exchange, fields, protocol, cookies)`: the socket, or `[socket, protocol, extensions]` when something was agreed to, or `undefined`
 /// when the exchange cannot be upgraded. A `protocol` is picked, `false` refuses all, `undefined` leaves it to fields and client.
+/// The cookies are fields that come behind the others.
 fn upgrade_exchange(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let js = binding.js;
     let Some(exchange) = exchange(binding, arguments)? else { return js.undefined() };
+    let cookies = fields(&js.as_latin1(arguments.value(3))?);
+    let cookies: Vec<HeaderValue> = cookies.into_iter().map(|(_, value)| value).collect();
     let fields = fields(&js.as_latin1(arguments.value(1))?);
     let subprotocol = if arguments.is_nullish(2)? {
         Subprotocol::Default
@@ -265,7 +406,9 @@ fn upgrade_exchange(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value
     } else {
         Subprotocol::Refused
     };
-    let Some(upgraded) = upgrade::upgrade(&exchange, fields, &subprotocol) else { return js.undefined() };
+    let Some(upgraded) = upgrade::upgrade(&exchange, fields, &cookies, &subprotocol) else {
+        return js.undefined();
+    };
     let key = js.number(upgraded.socket.key.as_f64())?;
     if upgraded.protocol.is_none() && upgraded.extensions.is_none() {
         return Ok(key);
@@ -299,6 +442,14 @@ fn peer_of(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
             js.boolean(peer.is_ipv6())?,
         ]),
     }
+}
+
+/// `timeout(exchange, seconds)`: how long its connection may be without a sign of life from now on.
+fn timeout(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(exchange) = exchange(binding, arguments)?.filter(|exchange| !exchange.is_upgraded()) {
+        exchange.connection.set_timeout(arguments.number(1)?);
+    }
+    binding.js.undefined()
 }
 
 /// `watch(exchange)`: JavaScript wants to hear how it ends. False when it is over.
@@ -344,10 +495,12 @@ fn respond(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     js.boolean(true)
 }
 
-/// `respondStream(exchange, status, statusText, fields)`: answers with a body that follows.
+/// `respondStream(exchange, status, statusText, fields, length | undefined)`: answers with a body that follows, of `length` bytes if
+/// that is known.
 fn respond_stream(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let Some(exchange) = unanswered(binding, arguments)? else { return binding.js.boolean(false) };
-    let stream = ResponseStream::new();
+    let length = if arguments.is_nullish(4)? { None } else { Some(arguments.number(4)? as u64) };
+    let stream = ResponseStream::new(length);
     let response = head(binding, arguments, &exchange, ResponseBody::stream(Rc::clone(&stream), &exchange))?;
     *exchange.stream.borrow_mut() = Some(stream);
     exchange.answer(response);
@@ -362,13 +515,8 @@ fn head(
 ) -> Result<Response<ResponseBody>> {
     let length = body.size_hint().exact();
     let mut response = Response::new(body);
-    *response.status_mut() =
-        StatusCode::from_u16(arguments.integer(1)? as u16).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let phrase = binding.js.as_latin1(arguments.value(2))?;
-    // A status without a standard phrase goes out without one; a phrase that HTTP cannot carry (RFC 9112 §4) gives way.
-    if (!phrase.is_empty() || response.status().canonical_reason().is_none())
-        && let Ok(phrase) = hyper::ext::ReasonPhrase::try_from(phrase)
-    {
+    *response.status_mut() = status_code(arguments, 1)?;
+    if let Some(phrase) = phrase(response.status(), binding.js.as_latin1(arguments.value(2))?) {
         response.extensions_mut().insert(phrase);
     }
     let headers: &mut HeaderMap = response.headers_mut();
@@ -387,6 +535,18 @@ fn head(
         exchange.connection.hides_chunks.set(true);
     }
     Ok(response)
+}
+
+fn status_code(arguments: Arguments, index: usize) -> Result<StatusCode> {
+    Ok(StatusCode::from_u16(arguments.integer(index)? as u16).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+/// A status without a standard phrase goes out without one; a phrase that HTTP cannot carry (RFC 9112 §4) gives way.
+fn phrase(status: StatusCode, given: Vec<u8>) -> Option<ReasonPhrase> {
+    if given.is_empty() && status.canonical_reason().is_some() {
+        return None;
+    }
+    ReasonPhrase::try_from(given).ok()
 }
 
 /// `writeBody(exchange, bytes)`: 1 when there is room for more, 0 when not, -1 when nobody takes it any more.
@@ -602,12 +762,16 @@ fn socket(binding: &Rc<Binding>, arguments: Arguments) -> Result<Option<Rc<Socke
     Ok(binding.engine.find_socket(arguments.key(0)?).filter(|socket| socket.is_open()))
 }
 
-/// Fields from `name LF value LF …`. JavaScript has checked names and values; what HTTP cannot carry all the same is left out.
+/// Fields from `name: value CR LF …`. JavaScript has checked names and values; what HTTP cannot carry all the same is left out.
 fn fields(text: &[u8]) -> Vec<(HeaderName, HeaderValue)> {
-    let mut lines = text.split(|&byte| byte == b'\n');
     let mut fields = Vec::new();
-    while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+    for line in text.split(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
+        let value = line.get(colon + 2..).unwrap_or_default();
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(&line[..colon]), HeaderValue::from_bytes(value))
+        {
             fields.push((name, value));
         }
     }

@@ -35,6 +35,9 @@ enum Waking {
 
 impl HostHandle {
     pub(super) fn new(js: Js, callbacks: &Object<'_>, is_bun: bool) -> napi::Result<Rc<Self>> {
+        // First what fails once the thread is told to stop: nobody closes a handle that is made before.
+        let settle_soon = Reference::function_of(js, callbacks, "settleSoon")?;
+        let set_timer = Reference::function_of(js, callbacks, "setTimer")?;
         let waking = match Uv::find_unless(is_bun, js.0) {
             Some(uv) => {
                 let wake = uv
@@ -44,13 +47,7 @@ impl HostHandle {
             }
             None => Waking::Threadsafe(threadsafe_function(js)?),
         };
-        let host = Rc::new(Self {
-            js,
-            waking,
-            settle_soon: Reference::function_of(js, callbacks, "settleSoon")?,
-            set_timer: Reference::function_of(js, callbacks, "setTimer")?,
-            binding: RefCell::default(),
-        });
+        let host = Rc::new(Self { js, waking, settle_soon, set_timer, binding: RefCell::default() });
         host.point_callbacks(Rc::as_ptr(&host).cast());
         Ok(host)
     }
@@ -102,6 +99,7 @@ impl HostHandle {
                 }
             }
             Waking::Threadsafe(function) => {
+                THIS_HOST.set(ptr::null());
                 // SAFETY: released once; the watcher thread, its only other user, has ended.
                 unsafe {
                     sys::napi_release_threadsafe_function(

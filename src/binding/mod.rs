@@ -7,12 +7,14 @@
 //! - `call`: functions that JavaScript calls, one trampoline for all.
 //! - `functions`: those functions.
 //! - `deliver`: events to handlers.
+//! - `tls`: keys and certificates.
 //! - `host`, `uv`: how the JavaScript thread is woken.
 
 mod call;
 mod deliver;
 mod functions;
 mod host;
+mod tls;
 mod uv;
 mod value;
 
@@ -23,6 +25,7 @@ use std::rc::Rc;
 use napi::bindgen_prelude::{FromNapiValue, Object};
 use napi::{Env, sys};
 use napi_derive::napi;
+use tokio::runtime::Runtime;
 
 use self::call::Entry;
 use self::deliver::{Callbacks, Receivers};
@@ -61,21 +64,21 @@ pub fn create_engine<'env>(
     watched: bool,
 ) -> napi::Result<Object<'env>> {
     let js = Js(env.raw());
+    // The thread may be told to stop at any moment, and from then on calls to JavaScript fail. So they come before the host has
+    // handles that must be closed, or their failure is looked at after `Teardown` has undertaken to close them.
+    let handlers = Callbacks::new(js, &callbacks, is_bun)?;
+    let receivers = Receivers::new(js, &receivers)?;
     let (runtime, epoll) = driver::new_runtime()?;
     let host = HostHandle::new(js, &callbacks, is_bun)?;
-    let polls = host.can_poll() && !watched;
-    let driver = match epoll {
-        Some(epoll) if polls => {
-            host.poll(epoll)?;
-            Driver::polled(runtime)
-        }
-        _ => Driver::watched(runtime, host.turn_requester())?,
-    };
+    let driver = start_driver(&host, runtime, epoll, watched).inspect_err(|_| {
+        let held = Rc::clone(&host);
+        host.close(Box::new(move || drop(held)));
+    })?;
     let binding = Rc::new(Binding {
         js,
         engine: Engine::new(driver, Box::new(Rc::clone(&host))),
-        callbacks: Callbacks::new(js, &callbacks, is_bun)?,
-        receivers: Receivers::new(js, &receivers)?,
+        callbacks: handlers,
+        receivers,
         host,
         text: RefCell::new(Vec::with_capacity(value::TEXT_CAPACITY)),
         dropped: RefCell::default(),
@@ -83,17 +86,38 @@ pub fn create_engine<'env>(
     });
     binding.host.attach(&binding);
 
-    let mut native = Object::new(&env)?;
-    let mut entries = Vec::new();
-    for &(name, function) in functions::FUNCTIONS {
-        let entry = Box::new(Entry { binding: Rc::clone(&binding), function });
-        let value = js.function(name, &entry)?;
+    let entries: Vec<_> = functions::FUNCTIONS
+        .iter()
+        .map(|&(_, function)| Box::new(Entry { binding: Rc::clone(&binding), function }))
+        .collect();
+    let native = native_functions(&env, &entries);
+    Teardown::register(js, binding, entries)?;
+    native
+}
+
+fn native_functions<'env>(env: &Env, entries: &[Box<Entry>]) -> napi::Result<Object<'env>> {
+    let mut native = Object::new(env)?;
+    for (&(name, _), entry) in functions::FUNCTIONS.iter().zip(entries) {
+        let value = Js(env.raw()).function(name, entry)?;
         // SAFETY: `value` was just created in this environment.
         native.set(name, unsafe { napi::Unknown::from_napi_value(env.raw(), value)? })?;
-        entries.push(entry);
     }
-    Teardown::register(js, binding, entries)?;
     Ok(native)
+}
+
+fn start_driver(
+    host: &HostHandle,
+    runtime: Runtime,
+    epoll: Option<i32>,
+    watched: bool,
+) -> napi::Result<Driver> {
+    match epoll {
+        Some(epoll) if host.can_poll() && !watched => {
+            host.poll(epoll)?;
+            Ok(Driver::polled(runtime))
+        }
+        _ => Ok(Driver::watched(runtime, host.turn_requester())?),
+    }
 }
 
 /// What must be undone when the environment goes.

@@ -124,6 +124,20 @@ impl Js {
         Ok(array)
     }
 
+    /// The elements of an array.
+    pub(super) fn elements(self, array: Value) -> Result<Vec<Value>> {
+        let mut length = 0;
+        // SAFETY: the array lives in the current scope; N-API refuses any other value.
+        check(unsafe { sys::napi_get_array_length(self.0, array, &mut length) })?;
+        let element = |index| {
+            let mut value = ptr::null_mut();
+            // SAFETY: as above; the out pointer is valid.
+            check(unsafe { sys::napi_get_element(self.0, array, index, &mut value) })?;
+            Ok(value)
+        };
+        (0..length).map(element).collect()
+    }
+
     /// A function that runs `entry`, which must outlive it.
     pub(super) fn function(self, name: &str, entry: &Entry) -> napi::Result<Value> {
         let mut value = ptr::null_mut();
@@ -359,16 +373,17 @@ impl Js {
         Ok(value)
     }
 
-    /// Reports what was thrown, if anything, as an uncaught exception. Returns false when the environment takes no more calls.
+    /// Reports what a failed call has thrown as an uncaught exception. Returns false when the environment takes no more calls: one that
+    /// is being stopped fails them without throwing.
     pub(super) fn report_exception(self) -> bool {
         let mut pending = false;
         let mut error = ptr::null_mut();
         // SAFETY: out pointers are valid; each call is allowed with an exception pending.
         unsafe {
             sys::napi_is_exception_pending(self.0, &mut pending) == sys::Status::napi_ok
-                && (!pending
-                    || (sys::napi_get_and_clear_last_exception(self.0, &mut error) == sys::Status::napi_ok
-                        && sys::napi_fatal_exception(self.0, error) == sys::Status::napi_ok))
+                && pending
+                && sys::napi_get_and_clear_last_exception(self.0, &mut error) == sys::Status::napi_ok
+                && sys::napi_fatal_exception(self.0, error) == sys::Status::napi_ok
         }
     }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::exchange::Exchange;
+use super::file_body::FileBody;
 use crate::server::event::Event;
 
 /// See the module. Dropping it tells its exchange how it ended.
@@ -21,12 +22,15 @@ pub(crate) struct ResponseBody {
 enum Content {
     Whole(Bytes),
     Stream(Rc<ResponseStream>),
+    File(FileBody),
 }
 
 /// A body in the making: JavaScript writes, hyper takes.
 pub(crate) struct ResponseStream {
     pieces: RefCell<VecDeque<Bytes>>,
     buffered: Cell<usize>,
+    /// Bytes still to be written, if that is known.
+    left: Cell<Option<u64>>,
     state: Cell<State>,
     waker: RefCell<Option<Waker>>,
     /// JavaScript waits for room.
@@ -57,7 +61,12 @@ impl std::error::Error for StreamError {}
 
 impl ResponseBody {
     pub(crate) fn empty() -> Self {
-        Self { content: Content::Whole(Bytes::new()), exchange: None }
+        Self::unwatched(Bytes::new())
+    }
+
+    /// The body of an answer without an exchange.
+    pub(crate) const fn unwatched(bytes: Bytes) -> Self {
+        Self { content: Content::Whole(bytes), exchange: None }
     }
 
     pub(crate) fn whole(bytes: Bytes, exchange: &Rc<Exchange>) -> Self {
@@ -67,21 +76,32 @@ impl ResponseBody {
     pub(crate) fn stream(stream: Rc<ResponseStream>, exchange: &Rc<Exchange>) -> Self {
         Self { content: Content::Stream(stream), exchange: Some(Rc::clone(exchange)) }
     }
+
+    pub(crate) fn file(file: FileBody, exchange: &Rc<Exchange>) -> Self {
+        Self { content: Content::File(file), exchange: Some(Rc::clone(exchange)) }
+    }
 }
 
 impl ResponseStream {
-    pub(crate) fn new() -> Rc<Self> {
+    /// A stream of `length` bytes, if that is known.
+    pub(crate) fn new(length: Option<u64>) -> Rc<Self> {
         Rc::new(Self {
             pieces: RefCell::default(),
             buffered: Cell::new(0),
+            left: Cell::new(length),
             state: Cell::new(State::Open),
             waker: RefCell::new(None),
             is_full: Cell::new(false),
         })
     }
 
-    /// Adds a piece. Returns whether there is room for another; if not, the `Writable` event says when there is.
-    pub(crate) fn write(&self, piece: Bytes) -> bool {
+    /// Adds a piece, as far as it belongs to the length. Returns whether there is room for another; if not, the `Writable` event says
+    /// when there is.
+    pub(crate) fn write(&self, mut piece: Bytes) -> bool {
+        if let Some(left) = self.left.get() {
+            piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            self.left.set(Some(left - piece.len() as u64));
+        }
         if self.state.get() == State::Open && !piece.is_empty() {
             self.buffered.set(self.buffered.get() + piece.len());
             self.pieces.borrow_mut().push_back(piece);
@@ -115,8 +135,17 @@ impl ResponseStream {
         }
     }
 
+    /// Whether hyper has everything. With a known length it does not ask for the end.
     fn is_done(&self) -> bool {
-        self.state.get() == State::Ended && self.pieces.borrow().is_empty()
+        let is_whole = self.state.get() == State::Ended || self.left.get() == Some(0);
+        is_whole && self.pieces.borrow().is_empty()
+    }
+
+    /// How much is still to come, if that is known.
+    fn size_hint(&self) -> SizeHint {
+        self.left
+            .get()
+            .map_or_else(SizeHint::default, |left| SizeHint::with_exact(self.buffered.get() as u64 + left))
     }
 }
 
@@ -132,6 +161,7 @@ impl Body for ResponseBody {
         let stream = match &mut this.content {
             Content::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
             Content::Whole(bytes) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Content::File(file) => return file.poll_piece(cx).map_ok(Frame::data),
             Content::Stream(stream) => stream,
         };
         let piece = stream.pieces.borrow_mut().pop_front();
@@ -159,13 +189,15 @@ impl Body for ResponseBody {
         match &self.content {
             Content::Whole(bytes) => bytes.is_empty(),
             Content::Stream(stream) => stream.is_done(),
+            Content::File(file) => file.left() == 0,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Stream(_) => SizeHint::default(),
+            Content::Stream(stream) => stream.size_hint(),
+            Content::File(file) => SizeHint::with_exact(file.left()),
         }
     }
 }
@@ -177,8 +209,15 @@ impl Drop for ResponseBody {
                 Content::Whole(_) => true,
                 // hyper takes no body for HEAD.
                 Content::Stream(stream) => stream.is_done() || exchange.head.method == http::Method::HEAD,
+                Content::File(file) => file.left() == 0,
             };
-            exchange.finish(!is_complete);
+            if is_complete {
+                // hyper has all of it, but maybe not yet the kernel.
+                let connection = Rc::clone(&exchange.connection);
+                connection.finish_when_flushed(exchange);
+            } else {
+                exchange.finish(true);
+            }
         }
     }
 }

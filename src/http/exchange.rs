@@ -12,6 +12,9 @@ use hyper::body::Incoming;
 
 use super::body::{ResponseBody, ResponseStream};
 use super::connection::Connection;
+use super::framing::Refusal;
+use crate::server::config::WebSocketConfig;
+use crate::server::engine::Engine;
 use crate::server::event::{BodyError, Event};
 use crate::server::instance::Server;
 use crate::server::slots::Key;
@@ -21,6 +24,10 @@ pub(crate) struct Exchange {
     pub(crate) key: Key,
     pub(crate) connection: Rc<Connection>,
     pub(crate) head: request::Parts,
+    /// The handler of the route it has taken, as JavaScript numbers them; without one it is for `fetch`.
+    pub(crate) route: Option<u32>,
+    /// The configuration of the WebSocket it is about to become, where that is not its server's.
+    pub(crate) websocket: RefCell<Option<Rc<WebSocketConfig>>>,
     body: RefCell<Option<Incoming>>,
     reply: RefCell<Reply>,
     /// The outgoing body when it is streamed.
@@ -29,6 +36,8 @@ pub(crate) struct Exchange {
     is_watched: Cell<bool>,
     has_ended: Cell<bool>,
     reads_body: Cell<bool>,
+    /// Bytes of the body that have been read.
+    body_size: Cell<u64>,
 }
 
 /// How far the answer is.
@@ -42,7 +51,11 @@ pub(crate) enum Reply {
 
 impl Exchange {
     /// `None` when too many exchanges are open.
-    pub(crate) fn new(connection: &Rc<Connection>, request: Request<Incoming>) -> Option<Rc<Self>> {
+    pub(crate) fn new(
+        connection: &Rc<Connection>,
+        request: Request<Incoming>,
+        route: Option<u32>,
+    ) -> Option<Rc<Self>> {
         let engine = &connection.server.engine;
         let (head, body) = request.into_parts();
         let mut made = None;
@@ -51,12 +64,15 @@ impl Exchange {
                 key,
                 connection: Rc::clone(connection),
                 head,
+                route,
+                websocket: RefCell::default(),
                 body: RefCell::new((!body.is_end_stream()).then_some(body)),
                 reply: RefCell::new(Reply::Waiting(None)),
                 stream: RefCell::new(None),
                 is_watched: Cell::new(false),
                 has_ended: Cell::new(false),
                 reads_body: Cell::new(false),
+                body_size: Cell::new(0),
             });
             made = Some(Rc::clone(&exchange));
             exchange
@@ -125,6 +141,11 @@ impl Exchange {
         matches!(*self.reply.borrow(), Reply::Upgraded)
     }
 
+    /// Whether hyper has begun to write the answer, or is done with it.
+    pub(crate) fn is_answer_taken(&self) -> bool {
+        matches!(*self.reply.borrow(), Reply::Taken)
+    }
+
     /// There will be no answer: the connection is reset.
     pub(crate) fn reset(&self) {
         self.connection.decide(super::connection::Fate::Reset);
@@ -155,9 +176,21 @@ impl Exchange {
             engine.push(Event::Ended { exchange: self.key, aborted });
         }
         self.drain_body();
-        self.connection.release();
+        self.drop_answer();
+        self.connection.release(self);
         if !matches!(*self.reply.borrow(), Reply::Upgraded) {
             self.forget();
+        }
+    }
+
+    /// Drops an answer that hyper has not taken: it refers back to the exchange.
+    fn drop_answer(&self) {
+        let mut reply = self.reply.borrow_mut();
+        if matches!(*reply, Reply::Given(_)) {
+            let answer = std::mem::replace(&mut *reply, Reply::Taken);
+            // Its body asks for the exchange once more.
+            drop(reply);
+            drop(answer);
         }
     }
 
@@ -180,10 +213,14 @@ impl Exchange {
                 None => Ok(None),
             };
             exchange.reads_body.set(false);
-            if piece.is_err() {
+            let error = piece.as_ref().err().copied();
+            if let Some(BodyError::Lost) = error {
                 exchange.abort_signal();
             }
             exchange.server().engine.push(Event::Body(exchange.key, piece));
+            if let Some(BodyError::TooLarge) = error {
+                exchange.refuse_body();
+            }
         });
     }
 
@@ -193,27 +230,40 @@ impl Exchange {
                 Some(Ok(frame)) => {
                     // Trailers carry nothing for a Request.
                     if let Ok(data) = frame.into_data() {
+                        let size = self.body_size.get() + data.len() as u64;
+                        if size > self.server().http.max_request_body_size {
+                            return Err(BodyError::TooLarge);
+                        }
+                        self.body_size.set(size);
                         *self.body.borrow_mut() = Some(body);
                         return Ok(Some(data));
                     }
                 }
-                Some(Err(_)) => return Err(BodyError),
+                Some(Err(_)) => return Err(BodyError::Lost),
                 None => return Ok(None),
             }
         }
     }
 
-    /// Nobody will read the rest of the body: it is read and thrown away, so that the connection stays usable.
-    pub(crate) fn drain_body(&self) {
-        if let Some(mut body) = self.body.take() {
-            self.server().engine.spawn(async move {
-                while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {}
-            });
+    /// The body is larger than it may be, and says so only now, because it is chunked. The client hears of it unless it has an answer.
+    fn refuse_body(&self) {
+        if self.awaits_answer() {
+            self.finish(false);
+            self.connection.refuse(Refusal::PayloadTooLarge);
         }
     }
 
-    /// Takes the body out, for the end of HTTP.
-    pub(crate) fn take_body(&self) -> Option<Incoming> {
-        self.body.take()
+    /// Nobody will read the rest of the body: it is read and thrown away, so that the connection stays usable.
+    pub(crate) fn drain_body(&self) {
+        if let Some(body) = self.body.take() {
+            drain(&self.server().engine, body);
+        }
     }
+}
+
+/// Reads a body that nobody wants and throws it away.
+pub(crate) fn drain(engine: &Engine, mut body: Incoming) {
+    engine.spawn(
+        async move { while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {} },
+    );
 }

@@ -30,13 +30,14 @@ pub(crate) enum Subprotocol {
 }
 
 /// Answers the handshake of `exchange` and returns its WebSocket, or `None` when it is no valid handshake or answered already. A
-/// wrong version is answered here (RFC 6455 §4.4).
+/// wrong version is answered here (RFC 6455 §4.4). `cookies` are the values of `set-cookie` fields that come behind `fields`.
 pub(crate) fn upgrade(
     exchange: &Rc<Exchange>,
     mut fields: Vec<(HeaderName, HeaderValue)>,
+    cookies: &[HeaderValue],
     subprotocol: &Subprotocol,
 ) -> Option<Upgraded> {
-    let config = exchange.server().websocket()?;
+    let config = exchange.websocket.take().or_else(|| exchange.server().websocket())?;
     let accept = match handshake::accept(&exchange.head.method, &exchange.head.headers) {
         Ok(accept) => accept,
         Err(Refusal::NotAHandshake) => return None,
@@ -49,7 +50,9 @@ pub(crate) fn upgrade(
     };
     let server = Rc::clone(exchange.server());
     let engine = &server.engine;
-    if exchange.connection.is_half_closed()
+    // Nobody can tell where the frames begin behind a chunked content.
+    if exchange.connection.framing.borrow().content_left().is_none()
+        || exchange.connection.is_half_closed()
         || exchange.connection.transport.is_at_end()
         || !exchange.set_upgraded()
     {
@@ -65,14 +68,14 @@ pub(crate) fn upgrade(
     let mut made = None;
     engine.sockets.borrow_mut().insert_with(|key| {
         let socket = Socket::new(key, Rc::clone(&server), transport, config, agreed.as_ref(), |out| {
-            handshake::write_response(out, &accept, agreed.as_ref(), &fields, &[], &date);
+            handshake::write_response(out, &accept, agreed.as_ref(), &fields, cookies, &date);
         });
         made = Some(Rc::clone(&socket));
         socket
     })?;
     server.websocket_count.set(server.websocket_count.get() + 1);
     let socket = made?;
-    exchange.connection.decide(Fate::Upgrade(Rc::clone(&socket), content_length(exchange)));
+    exchange.connection.decide(Fate::Upgrade(Rc::clone(&socket)));
     let protocol = accept.protocol_with(&fields);
     Some(Upgraded { socket, protocol, extensions: agreed.map(|agreed| agreed.to_string()) })
 }
@@ -102,10 +105,4 @@ fn version_refusal(exchange: &Rc<Exchange>) -> http::Response<super::body::Respo
     response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
-}
-
-/// Bytes of a content that the handshake request should not have had.
-fn content_length(exchange: &Exchange) -> usize {
-    let value = exchange.head.headers.get(header::CONTENT_LENGTH);
-    value.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
 }

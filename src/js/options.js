@@ -6,7 +6,7 @@
 const { coded, invalidArgument } = require('./errors.js');
 
 /** What Bun's types know and mantou does not do (yet): accepted-and-ignored would be a lie. */
-const UNSUPPORTED = ['tls', 'key', 'cert', 'ca', 'passphrase', 'routes', 'static', 'idleTimeout', 'maxRequestBodySize', 'http2', 'http3'];
+const UNSUPPORTED = ['http2', 'http3'];
 
 /** The environment at start: setting a variable later has no effect, as in Bun. */
 const environmentPort = [process.env.BUN_PORT, process.env.PORT, process.env.NODE_PORT].find((value) => value !== undefined);
@@ -52,6 +52,25 @@ function parseHandlers(options) {
   return {
     fetch: optionalFunction(options.fetch, 'Expected fetch() to be a function'),
     error: optionalFunction(options.error, 'Expected error to be a function'),
+  };
+}
+
+const IDLE_TIMEOUT = 10;
+const MAX_REQUEST_BODY_SIZE = 128 * 1024 * 1024;
+
+/**
+ * The limits of HTTP: seconds, of which 0 and less mean none, whether nobody chose them, and bytes.
+ * @param {any} options
+ * @returns {{ idleTimeout: number, isDefault: boolean, maxRequestBodySize: number }}
+ */
+function parseHttp({ idleTimeout, maxRequestBodySize }) {
+  const isDefault = idleTimeout === undefined || idleTimeout === null;
+  if (!isDefault && !isInteger(idleTimeout)) throw invalidArgument('Bun.serve expects idleTimeout to be an integer');
+  return {
+    idleTimeout: isDefault ? IDLE_TIMEOUT : idleTimeout,
+    isDefault,
+    // Bun takes whatever is no number for none given, and NaN for 0.
+    maxRequestBodySize: typeof maxRequestBodySize === 'number' ? maxRequestBodySize : MAX_REQUEST_BODY_SIZE,
   };
 }
 
@@ -152,7 +171,9 @@ function parseWebSocket(websocket) {
 function parseDeflate(deflate) {
   if (deflate === undefined || deflate === null || deflate === false) return { compress: undefined, decompress: undefined };
   if (deflate === true) return { compress: 'shared', decompress: 'shared' };
-  if (typeof deflate !== 'object') throw invalidArgument('websocket expects perMessageDeflate to be a boolean or an object');
+  if (typeof deflate !== 'object' && typeof deflate !== 'function') {
+    throw invalidArgument('websocket expects perMessageDeflate to be a boolean or an object');
+  }
   return { compress: parseLevel(deflate.compress, 'compress'), decompress: parseLevel(deflate.decompress, 'decompress') };
 }
 
@@ -166,7 +187,8 @@ const LEVELS = ['disable', 'shared', 'dedicated', '3KB', '4KB', '8KB', '16KB', '
 function parseLevel(level, name) {
   if (level === undefined || level === null || level === '') return undefined;
   if (typeof level === 'boolean') return level ? 'shared' : 'disable';
-  if (LEVELS.includes(/** @type {string} */ (level))) return /** @type {string} */ (level);
+  const text = level instanceof String ? String(level) : level;
+  if (LEVELS.includes(/** @type {string} */ (text))) return /** @type {string} */ (text);
   const names = LEVELS.slice(0, -1).map((each) => `"${each}"`);
   throw invalidArgument(`websocket expects a valid ${name} option, either ${names.join(' ')} or "${LEVELS.at(-1)}"`);
 }
@@ -222,6 +244,7 @@ module.exports = {
   checkSupported,
   parseDevelopment,
   parseHandlers,
+  parseHttp,
   parseListen,
   parseWebSocket,
 };

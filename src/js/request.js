@@ -1,80 +1,252 @@
 // @ts-check
-// Requests: from a native exchange to a host `Request`, whose body and signal come to life when they are touched.
+// Requests: the exported class, and those that a server hands to its handlers.
 
 'use strict';
 
-const { engine, events } = require('./engine.js');
-const { connectionClosed } = require('./errors.js');
-const { Socket } = require('./socket.js');
+const { markAsUncloneable = () => {} } = /** @type {any} */ (require('node:worker_threads'));
 
-/** Exchanges that wait for an event, by their native number. */
-const waiting = /** @type {Map<number, Exchange>} */ (new Map());
+const { bodyStream, decode, wholeBody } = require('./body.js');
+const { replaceFields, splitFields } = require('./fields.js');
+const globals = require('./globals.js');
+const { ownsHostInstances, standInFor } = require('./stand-in.js');
+const { urlOf } = require('./url.js');
 
-/** One request and its answer, as JavaScript sees it. */
-class Exchange {
-  /** The `Request`'s signal, once touched. @type {AbortController | undefined} */
-  controller;
-  /** The WebSocket it became. @type {any} */
-  socket;
-  /** The answer being streamed. @type {{ cancel(reason: unknown): void, resume(): void } | undefined} */
-  answer;
-  /** The request's body being read. @type {((piece: ArrayBuffer | null | undefined) => void) | undefined} */
-  onBody;
-  /** No answer is possible any more. */
-  isOver = false;
-  /** An answer was given. */
-  isAnswered = false;
+/** @typedef {InstanceType<typeof import('./exchange.js').Exchange>} Exchange */
+
+const isBun = process.versions.bun !== undefined;
+const HostRequest = globalThis.Request;
+
+/** Stands in where there is no host to make an absolute URL of. */
+const PLACEHOLDER = 'http://localhost';
+
+/** Whatever an incoming request does not say is as in this one. */
+const PLAIN = new HostRequest(PLACEHOLDER);
+
+/** Where the host keeps what a request is made of, if it does so under symbols: Node 20 and 22. Later it is in private fields. */
+const PARTS = Object.getOwnPropertySymbols(PLAIN);
+
+/** The host's request behind a lazy one; any other value is itself. @type {(value: any) => any} */
+let unveil;
+
+/**
+ * The host's Request, which also takes a lazy one for what it is.
+ *
+ * With a lazy request the host's own constructor and its `fetch()` fail where it keeps the parts of its requests in private fields.
+ */
+class Request extends HostRequest {
+  /** @param {any[]} args */
+  constructor(...args) {
+    if (args.length > 0) args[0] = unveil(args[0]);
+    super(.../** @type {[any, any]} */ (args));
+  }
+}
+ownsHostInstances(Request, HostRequest);
+
+/** What cannot be told from a request that came over the wire is as the host has it. */
+const DEFAULTS = /** @type {const} */ ([
+  'cache',
+  'destination',
+  'duplex',
+  'integrity',
+  'isHistoryNavigation',
+  'isReloadNavigation',
+  'keepalive',
+  'mode',
+  'redirect',
+  'referrerPolicy',
+]);
+
+/**
+ * The exchange of a request that a server of ours received; undefined for any other value.
+ * @type {(value: any) => Exchange | undefined}
+ */
+let exchangeOf;
+
+/**
+ * An incoming request that costs what is asked of it. Whatever only the host's can do is done by one, made when it is needed.
+ */
+class LazyRequest {
+  #exchange;
+  /** @type {string | undefined} */
+  #url;
+  /** @type {Headers | undefined} */
+  #headers;
+  /** The host's, once something is asked that needs it; from then on the body is there. @type {globalThis.Request | undefined} */
+  #host;
+  /** The body was read past the host. */
+  #isUsed = false;
+
+  /** @param {Exchange} exchange */
+  constructor(exchange) {
+    markAsUncloneable(this);
+    this.#exchange = exchange;
+  }
+
+  get method() {
+    return this.#exchange.method;
+  }
+
+  get url() {
+    this.#url ??= urlOfExchange(this.#exchange);
+    return this.#url;
+  }
+
+  get headers() {
+    this.#headers ??= this.#host?.headers ?? new Headers(splitFields(this.#exchange.fields));
+    return this.#headers;
+  }
+
+  get signal() {
+    return this.#exchange.signal;
+  }
+
+  get credentials() {
+    return 'include';
+  }
+
+  get referrer() {
+    return '';
+  }
+
+  get body() {
+    return this.#exchange.hasBody ? LazyRequest.#hostOf(this).body : null;
+  }
+
+  get bodyUsed() {
+    return this.#host === undefined ? this.#isUsed : this.#host.bodyUsed;
+  }
+
+  async arrayBuffer() {
+    return LazyRequest.#canRead(this) ? (await LazyRequest.#read(this)).buffer : LazyRequest.#hostOf(this).arrayBuffer();
+  }
+
+  async bytes() {
+    return LazyRequest.#canRead(this) ? LazyRequest.#read(this) : LazyRequest.#hostOf(this).bytes();
+  }
+
+  async json() {
+    return LazyRequest.#canRead(this) ? JSON.parse(decode(await LazyRequest.#read(this))) : LazyRequest.#hostOf(this).json();
+  }
+
+  async text() {
+    return LazyRequest.#canRead(this) ? decode(await LazyRequest.#read(this)) : LazyRequest.#hostOf(this).text();
+  }
 
   /**
-   * @param {any} server the state of its server (`server.js`)
-   * @param {number} key
-   * @param {string} method
+   * Whether the body can be read past the host.
+   * @param {LazyRequest} request
    */
-  constructor(server, key, method) {
-    this.server = server;
-    this.key = key;
-    this.method = method;
+  static #canRead(request) {
+    return request.#exchange.hasBody && request.#host === undefined && !request.#isUsed;
   }
 
-  /** Asks the native side to tell how it ends. */
-  watch() {
-    if (this.isOver || waiting.has(this.key)) return;
-    waiting.set(this.key, this);
-    if (!engine().watch(this.key)) this.isOver = true;
+  /**
+   * The whole body.
+   * @param {LazyRequest} request
+   */
+  static #read(request) {
+    request.#isUsed = true;
+    return wholeBody(request.#exchange);
   }
 
-  /** The signal of its request. */
-  get signal() {
-    if (this.controller === undefined) {
-      this.controller = new AbortController();
-      if (this.socket !== undefined) Socket.abortWith(this.socket, this.controller);
-      else this.watch();
-      // The client had left before anybody asked.
-      if (this.isOver && !this.isAnswered) this.controller.abort(connectionClosed());
+  /**
+   * The host's request behind one of ours, with the fields of now.
+   * @param {LazyRequest} request
+   * @returns {globalThis.Request}
+   */
+  static #hostOf(request) {
+    const exchange = request.#exchange;
+    if (request.#host === undefined) {
+      // What was read past the host must not be read again.
+      const body = request.#isUsed ? SPENT : exchange.hasBody ? bodyStream(exchange) : undefined;
+      const host = new HostRequest(...hostArguments(exchange, body, request.#headers));
+      if (request.#isUsed) host.arrayBuffer();
+      request.#host = host;
+      request.#headers ??= host.headers;
+    } else if (request.#headers !== undefined && request.#headers !== request.#host.headers) {
+      replaceFields(request.#host.headers, request.#headers);
     }
-    return this.controller.signal;
+    return request.#host;
   }
 
-  /** The request became `socket`: its signal lives as long. */
-  upgradeTo(/** @type {any} */ socket) {
-    this.socket = socket;
-    waiting.delete(this.key);
-    if (this.controller !== undefined) Socket.abortWith(socket, this.controller);
-  }
-
-  /** The client is gone, or the server was told to cut. */
-  abort() {
-    waiting.delete(this.key);
-    if (this.isOver) return;
-    this.isOver = true;
-    const reason = connectionClosed();
-    this.controller?.abort(reason);
-    this.answer?.cancel(reason);
-    this.onBody?.(undefined);
+  static {
+    const isOurs = (/** @type {any} */ value) => typeof value === 'object' && value !== null && #exchange in value;
+    exchangeOf = (value) => (isOurs(value) ? value.#exchange : undefined);
+    unveil = (value) => (isOurs(value) ? LazyRequest.#hostOf(value) : value);
+    for (const name of DEFAULTS)
+      Object.defineProperty(LazyRequest.prototype, name, { configurable: true, get: () => /** @type {any} */ (PLAIN)[name] });
+    standInFor(LazyRequest, HostRequest, isOurs, LazyRequest.#hostOf);
+    for (const part of PARTS) {
+      const get = /** @this {any} */ function () {
+        return isOurs(this) ? /** @type {any} */ (LazyRequest.#hostOf(this))[part] : undefined;
+      };
+      Object.defineProperty(LazyRequest.prototype, part, { configurable: true, get });
+    }
   }
 }
 
-/** Whether the host's `Request` can be made with a method; a peer can send any token, so only so many are remembered. */
+/** In place of a body that is no longer there. */
+const SPENT = new Uint8Array(0);
+
+/**
+ * An incoming request that the host made: for hosts that look inside theirs.
+ */
+class HostedRequest extends HostRequest {
+  #exchange;
+  /** @type {string | undefined} */
+  #url;
+
+  /** @param {Exchange} exchange */
+  constructor(exchange) {
+    super(...hostArguments(exchange, exchange.hasBody ? bodyStream(exchange) : undefined));
+    this.#exchange = exchange;
+  }
+
+  get method() {
+    return this.#exchange.method;
+  }
+
+  get url() {
+    this.#url ??= urlOfExchange(this.#exchange);
+    return this.#url;
+  }
+
+  static {
+    const isOurs = (/** @type {any} */ value) => typeof value === 'object' && value !== null && #exchange in value;
+    const exchangeOfLazy = exchangeOf;
+    exchangeOf = (value) => (isOurs(value) ? value.#exchange : exchangeOfLazy(value));
+    standInFor(HostedRequest, HostRequest, isOurs, (self) => self);
+  }
+}
+
+/** @param {Exchange} exchange */
+function urlOfExchange(exchange) {
+  return urlOf(exchange.server.scheme, exchange.field('host'), exchange.target);
+}
+
+/**
+ * What the host's constructor takes to make the request of an exchange.
+ * @param {Exchange} exchange
+ * @param {BodyInit | undefined} body
+ * @param {Headers} [headers] in place of the exchange's
+ * @returns {[string, any]}
+ */
+function hostArguments(exchange, body, headers) {
+  const url = urlOfExchange(exchange);
+  return [
+    URL.canParse(url) ? url : PLACEHOLDER + (url.startsWith('/') ? url : ''),
+    {
+      method: isAccepted(exchange.method) ? exchange.method : 'POST',
+      headers: headers ?? splitFields(exchange.fields),
+      credentials: 'include',
+      referrer: '',
+      signal: exchange.signal,
+      ...(body !== undefined && { body, duplex: 'half' }),
+    },
+  ];
+}
+
+/** Whether the host's Request can be made with a method; a peer can send any token, so only so many are remembered. */
 const acceptedMethods = /** @type {Map<string, boolean>} */ (new Map());
 const MAX_METHODS = 64;
 
@@ -84,7 +256,7 @@ function isAccepted(method) {
   if (known !== undefined) return known;
   let accepted = true;
   try {
-    accepted = new globalThis.Request(PLACEHOLDER, { method }).method === method;
+    accepted = new HostRequest(PLACEHOLDER, { method }).method === method;
   } catch {
     accepted = false;
   }
@@ -92,171 +264,11 @@ function isAccepted(method) {
   return accepted;
 }
 
-/** Stands in where there is no host to make an absolute URL of. */
-const PLACEHOLDER = 'http://localhost';
-
-/** The host's `Request` with what a server adds. Its name is the host's: nobody is to tell the difference by it. */
-const IncomingRequest = class Request extends globalThis.Request {
-  /** @type {Exchange | undefined} */
-  #exchange;
-  /** @type {string | undefined} */
-  #url;
-  /** @type {string | undefined} */
-  #method;
-
-  /**
-   * @param {Exchange} exchange
-   * @param {string} method
-   * @param {string} target
-   * @param {[string, string][]} fields
-   * @param {boolean} hasBody
-   */
-  constructor(exchange, method, target, fields, hasBody) {
-    const { url, isAbsolute } = resolveTarget(target, fields, exchange.server.scheme);
-    const isRefused = !isAccepted(method);
-    super(isAbsolute ? url : PLACEHOLDER + url, {
-      method: isRefused ? 'POST' : method,
-      headers: fields,
-      credentials: 'include',
-      referrer: '',
-      ...(hasBody && { body: bodyOf(exchange), duplex: 'half' }),
-    });
-    this.#exchange = exchange;
-    if (!isAbsolute) this.#url = url;
-    if (isRefused) this.#method = method;
-  }
-
-  get url() {
-    return this.#url ?? super.url;
-  }
-
-  get method() {
-    return this.#method ?? super.method;
-  }
-
-  get signal() {
-    return this.#exchange === undefined ? super.signal : this.#exchange.signal;
-  }
-
-  /**
-   * The exchange of a request that a server of ours received; undefined for any other value.
-   * @param {any} request
-   * @returns {Exchange | undefined}
-   */
-  static exchangeOf(request) {
-    return typeof request === 'object' && request !== null && #exchange in request ? request.#exchange : undefined;
-  }
-};
-
 /**
- * The URL of a request (§8.1): absolute when there is a usable Host, otherwise the path alone.
- * @param {string} target
- * @param {[string, string][]} fields
- * @param {string} scheme
+ * Lazy where the host cannot tell: it finds the parts of its own behind the same symbols, or asks our Request first. Bun makes its own
+ * as fast as we could.
  */
-function resolveTarget(target, fields, scheme) {
-  const host = fields.find(([name]) => name === 'host')?.[1];
-  const path = target.startsWith('/') ? target : pathOf(target);
-  if (host) {
-    const url = `${scheme}://${host}${path}`;
-    if (URL.canParse(url)) return { url, isAbsolute: true };
-  }
-  return { url: path, isAbsolute: false };
-}
+const IncomingRequest = !isBun && (PARTS.length > 0 || globals.areOurs) ? LazyRequest : HostedRequest;
+Object.defineProperty(IncomingRequest.prototype, 'constructor', { value: HostRequest });
 
-/**
- * The path and query of an absolute-form target; other forms have none.
- * @param {string} target
- */
-function pathOf(target) {
-  const match = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*(.*)$/i.exec(target);
-  if (match === null) return '/';
-  return match[1].startsWith('/') ? match[1] : `/${match[1]}`;
-}
-
-/**
- * The body of a request, read from the connection as it is read from the stream.
- * @param {Exchange} exchange
- */
-function bodyOf(exchange) {
-  const native = engine();
-  return new ReadableStream(
-    {
-      type: 'bytes',
-      pull: (controller) =>
-        new Promise((resolve) => {
-          exchange.onBody = (piece) => {
-            exchange.onBody = undefined;
-            bodies.delete(exchange.key);
-            if (piece === undefined) {
-              exchange.abort();
-              controller.error(connectionClosed());
-            } else if (piece === null) {
-              controller.close();
-              controller.byobRequest?.respond(0);
-            } else {
-              controller.enqueue(new Uint8Array(piece));
-            }
-            resolve(undefined);
-          };
-          bodies.set(exchange.key, exchange);
-          if (!native.readBody(exchange.key)) exchange.onBody(undefined);
-        }),
-      cancel: () => native.discardBody(exchange.key),
-    },
-    { highWaterMark: 0 },
-  );
-}
-
-/** Exchanges whose body is being read. */
-const bodies = /** @type {Map<number, Exchange>} */ (new Map());
-
-/**
- * The exchanges of a server that are being watched.
- * @param {any} server
- */
-function watchedOf(server) {
-  return [...waiting.values()].filter((exchange) => exchange.server === server);
-}
-
-/**
- * `name LF value LF …` as pairs.
- * @param {string} text
- * @returns {[string, string][]}
- */
-function splitFields(text) {
-  const lines = text.split('\n');
-  /** @type {[string, string][]} */
-  const fields = [];
-  for (let index = 0; index + 1 < lines.length; index += 2) fields.push([lines[index], lines[index + 1]]);
-  return fields;
-}
-
-events.body = (/** @type {number} */ key, /** @type {ArrayBuffer | null | undefined} */ piece) => {
-  bodies.get(key)?.onBody?.(piece);
-};
-
-events.writable = (/** @type {number} */ key) => {
-  waiting.get(key)?.answer?.resume();
-};
-
-events.ended = (/** @type {number} */ key, /** @type {boolean} */ aborted) => {
-  const exchange = waiting.get(key);
-  if (exchange === undefined) return;
-  if (aborted) {
-    exchange.abort();
-  } else {
-    waiting.delete(key);
-    exchange.isOver = true;
-  }
-};
-
-const { exchangeOf } = IncomingRequest;
-
-module.exports = {
-  Exchange,
-  IncomingRequest,
-  exchangeOf,
-  splitFields,
-  watchedOf,
-};
+module.exports = { IncomingRequest, Request: isBun ? HostRequest : Request, exchangeOf, unveil };

@@ -1,227 +1,227 @@
 // @ts-check
-// Answers: from a host `Response` (or one of the same shape) to the native side.
+// The exported Response: what the host's is to all who use it, but made without a stream, so that the server can read status, fields and
+// body as they were given. Whatever only the host's can do is done by one, made when it is needed.
 
 'use strict';
 
-const { engine } = require('./engine.js');
-const { coded } = require('./errors.js');
+const { markAsUncloneable = () => {} } = /** @type {any} */ (require('node:worker_threads'));
+
+const { field, fieldsOf, findField, joinFields, replaceFields, splitFields } = require('./fields.js');
+const { ownsHostInstances, standInFor } = require('./stand-in.js');
+
+const HostResponse = globalThis.Response;
+
+/** What a body without a stream is: text, bytes that nobody else refers to, or a Blob. @typedef {string | Uint8Array | Blob} Content */
+
+/** A response whose parts are at hand. @typedef {{ status: number, statusText: string, fields: string, content: Content | null }} Plain */
 
 /**
- * Whether a value can be sent as a response: the host's, or another implementation's of the same shape.
- * @param {any} value
+ * The parts of a response that can be sent without a stream. Undefined for any value that is none.
+ * @type {(value: any) => Plain | undefined}
  */
-function isResponse(value) {
-  if (value instanceof Response) return true;
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    typeof value.status === 'number' &&
-    typeof value.headers?.forEach === 'function' &&
-    'body' in value &&
-    'bodyUsed' in value
-  );
-}
-
+let plain;
 /**
- * Why a response cannot be sent, if it cannot.
- * @param {any} response
- * @returns {Error | undefined}
+ * The content of a plain response is on its way: it cannot be read any more.
+ * @type {(response: any) => void}
  */
-function unsendable(response) {
-  if (response.bodyUsed) {
-    return coded(
-      TypeError,
-      'ERR_BODY_ALREADY_USED',
-      'Response body already used. A Response body can only be sent once; create a new Response for each request.',
-    );
+let use;
+
+class Response {
+  /** @type {Content | null} */
+  #content = null;
+  #status = 200;
+  #statusText = '';
+  /** Fields as text (`fields.js`). */
+  #fields = '';
+  /** The content type of the content, unless the fields name one: '' for none. */
+  #type = '';
+  /** In place of the fields, once touched. @type {Headers | undefined} */
+  #headers;
+  /** The host's, once something is asked that needs it; from then on the content is with it. @type {globalThis.Response | undefined} */
+  #host;
+  #isUsed = false;
+
+  /**
+   * @param {any} [body]
+   * @param {any} [init]
+   */
+  constructor(body = null, init = undefined) {
+    markAsUncloneable(this);
+    if (!Response.#read(this, body, init)) this.#host = new HostResponse(body, init);
   }
-  // Bun forgets the type of a body that is looked at: it is not looked at where it is no stream.
-  if (!isBuffered(response) && response.body?.locked)
-    return coded(Error, 'ERR_STREAM_CANNOT_PIPE', 'Stream already used, please create a new one');
-  if (response.status === 0) {
-    return new Error('Cannot send a Response with status 0. Response.error() is for fetch() and cannot be sent to a client.');
+
+  /**
+   * Takes in what needs no more than a look. Returns false for what the host has to judge: streams and forms, and whatever is wrong.
+   * @param {Response} response
+   * @param {any} body
+   * @param {any} init
+   */
+  static #read(response, body, init) {
+    if (typeof body === 'string') {
+      response.#type = TEXT;
+      response.#content = body;
+    } else if (body !== null && body !== undefined) {
+      const content = contentOf(body);
+      if (content === undefined) return false;
+      if (content instanceof Blob) response.#type = content.type;
+      response.#content = content;
+    }
+    if (init === undefined) return true;
+    if (init === null || Object.getPrototypeOf(init) !== Object.prototype) return false;
+    const { headers, status = 200, statusText = '' } = init;
+    if (!Number.isInteger(status) || status < 200 || status > 599) return false;
+    if (response.#content !== null && (status === 204 || status === 205 || status === 304)) return false;
+    if (typeof statusText !== 'string' || !PHRASE.test(statusText)) return false;
+    response.#status = status;
+    response.#statusText = statusText;
+    if (headers === undefined) return true;
+    const fields = fieldsOf(headers);
+    if (fields === undefined) return false;
+    response.#fields = fields;
+    if (findField(fields, 'content-type') !== undefined) response.#type = '';
+    return true;
   }
-  return undefined;
-}
 
-/**
- * The fields of a response as `name LF value LF …`, `set-cookie` lines first.
- * @param {any} headers
- */
-function joinFields(headers) {
-  let cookies = '';
-  let fields = '';
-  headers.forEach((/** @type {string} */ value, /** @type {string} */ name) => {
-    if (name.toLowerCase() === 'set-cookie') cookies += `${name}\n${value}\n`;
-    else fields += `${name}\n${value}\n`;
-  });
-  return cookies + fields;
-}
-
-/**
- * Sends a response.
- * @param {InstanceType<typeof import('./request.js').Exchange>} exchange
- * @param {any} response
- */
-function sendResponse(exchange, response) {
-  const native = engine();
-  const { key } = exchange;
-  exchange.isAnswered = true;
-  const head = /** @type {const} */ ([key, response.status, response.statusText ?? '', joinFields(response.headers)]);
-  if (isBuffered(response)) {
-    sendBuffered(exchange, head, response);
-    return;
+  static error() {
+    return Response.#of(HostResponse.error());
   }
-  const stream = response.body;
-  if (stream === null || stream === undefined) native.respond(...head, null);
-  else sendBody(exchange, head, stream);
-}
 
-/**
- * Whether Bun's own `Response` holds its body as a whole: its type and length are known to Bun alone, which tells them only when it
- * shows the response. Elsewhere, or if it ever shows it differently, the body is read as a stream.
- * @param {any} response
- */
-function isBuffered(response) {
-  const bun = /** @type {any} */ (globalThis).Bun;
-  return bun !== undefined && response instanceof Response && /\n {2}Blob \(/.test(bun.inspect(response));
-}
+  /**
+   * @param {any} data
+   * @param {any} [init]
+   */
+  static json(data, init) {
+    const text = JSON.stringify(data);
+    const response = text === undefined ? undefined : new Response(text, init);
+    if (response === undefined || response.#host !== undefined)
+      return Response.#of(Reflect.apply(HostResponse.json, HostResponse, arguments));
+    if (response.#type !== '') response.#type = JSON_TYPE;
+    return response;
+  }
 
-/**
- * Sends a body that is there as a whole.
- * @param {InstanceType<typeof import('./request.js').Exchange>} exchange
- * @param {readonly [number, number, string, string]} head
- * @param {Response} response
- */
-function sendBuffered(exchange, [key, status, phrase, fields], response) {
-  const native = engine();
-  response
-    .blob()
-    .then(async (blob) => {
-      const type = blob.type === '' || /(?:^|\n)content-type\n/i.test(fields) ? '' : `content-type\n${blob.type}\n`;
-      native.respond(key, status, phrase, fields + type, await blob.arrayBuffer());
-    })
-    .catch(() => native.failBody(exchange.key));
-}
+  static redirect() {
+    return Response.#of(Reflect.apply(HostResponse.redirect, HostResponse, arguments));
+  }
 
-/**
- * Sends a text without a `Response`.
- * @param {InstanceType<typeof import('./request.js').Exchange>} exchange
- * @param {number} status
- * @param {string | null} type
- * @param {string | null} body
- */
-function sendText(exchange, status, type, body) {
-  exchange.isAnswered = true;
-  engine().respond(exchange.key, status, '', type === null ? '' : `content-type\n${type}\n`, body);
-}
+  get body() {
+    return this.#content === null && this.#host === undefined ? null : Response.#hostOf(this).body;
+  }
 
-/** Bytes read at once before a body counts as one that goes out piece by piece. */
-const HELD = 64 * 1024;
+  get bodyUsed() {
+    return this.#host === undefined ? this.#isUsed : this.#host.bodyUsed;
+  }
 
-/**
- * Sends a body. One that ends before the event loop turns gets a Content-Length, any other goes out piece by piece. The head waits
- * for the first piece: a stream that fails before it leaves the peer without any answer rather than with half of one.
- * @param {InstanceType<typeof import('./request.js').Exchange>} exchange
- * @param {readonly [number, number, string, string]} head
- * @param {ReadableStream} stream
- */
-function sendBody(exchange, head, stream) {
-  const native = engine();
-  const { key } = exchange;
-  const reader = stream.getReader();
-  /** Pieces read before the head is out. @type {(Uint8Array | ArrayBuffer)[] | undefined} */
-  let held = [];
-  let heldBytes = 0;
-  let isOver = false;
-  let isLate = false;
+  clone() {
+    if (this.#host !== undefined || this.#isUsed) return Response.#of(Response.#hostOf(this).clone());
+    const copy = new Response();
+    copy.#content = this.#content;
+    copy.#status = this.#status;
+    copy.#statusText = this.#statusText;
+    copy.#fields = Response.#currentFields(this);
+    return copy;
+  }
 
-  /** The event loop has turned: this is a body that goes out piece by piece. */
-  const late = setImmediate(() => {
-    isLate = true;
-    if (exchange.method === 'HEAD') sendHeadOnly();
-    else if (held !== undefined && heldBytes > 0) begin();
-  });
-
-  const begin = () => {
-    const pieces = held ?? [];
-    held = undefined;
-    native.respondStream(...head);
-    for (const piece of pieces) native.writeBody(key, piece);
-  };
-  /** The answer to HEAD has the fields of the answer to GET, as far as they are known. */
-  const sendHeadOnly = () => {
-    native.respondStream(...head);
-    cancel(undefined);
-    native.endBody(key);
-  };
-  let isReading = false;
-  const read = () => {
-    if (isReading) return;
-    isReading = true;
-    reader.read().then(take, fail);
-  };
-  /** @param {ReadableStreamReadResult<unknown>} result */
-  const take = ({ done, value }) => {
-    isReading = false;
-    if (isOver) return;
-    if (done) {
-      finish();
-      if (held === undefined) native.endBody(key);
-      else native.respond(...head, join(held));
-      return;
+  get headers() {
+    if (this.#headers === undefined) {
+      if (this.#host !== undefined) return this.#host.headers;
+      this.#headers = new Headers(splitFields(Response.#currentFields(this)));
     }
-    const piece = typeof value === 'string' ? Buffer.from(value) : value;
-    if (!ArrayBuffer.isView(piece) && !(piece instanceof ArrayBuffer)) {
-      const error = new TypeError('The body of a Response yields strings and bytes only');
-      reader.cancel(error).catch(ignore);
-      fail();
-      return;
-    }
-    if (held === undefined) {
-      if (native.writeBody(key, piece) === 1) read();
-      return;
-    }
-    held.push(/** @type {Uint8Array} */ (piece));
-    heldBytes += piece.byteLength;
-    // One big piece may be all there is.
-    if ((isLate && heldBytes > 0) || (heldBytes > HELD && held.length > 1)) begin();
-    read();
-  };
-  const finish = () => {
-    isOver = true;
-    exchange.answer = undefined;
-    clearImmediate(late);
-  };
-  const fail = () => {
-    if (isOver) return;
-    finish();
-    native.failBody(key);
-  };
-  /** @param {unknown} reason */
-  const cancel = (reason) => {
-    finish();
-    // What the source's cancel() throws is its own affair: nobody waits for the body any more.
-    reader.cancel(reason).catch(ignore);
-  };
-  exchange.answer = { resume: read, cancel };
-  exchange.watch();
-  read();
-}
+    return this.#headers;
+  }
 
-const ignore = () => {};
+  get ok() {
+    const { status } = this;
+    return status >= 200 && status <= 299;
+  }
+
+  get redirected() {
+    return this.#host === undefined ? false : this.#host.redirected;
+  }
+
+  get status() {
+    return this.#host === undefined ? this.#status : this.#host.status;
+  }
+
+  get statusText() {
+    return this.#host === undefined ? this.#statusText : this.#host.statusText;
+  }
+
+  get type() {
+    return this.#host === undefined ? 'default' : this.#host.type;
+  }
+
+  get url() {
+    return this.#host === undefined ? '' : this.#host.url;
+  }
+
+  /**
+   * The fields of now, for one without a host.
+   * @param {Response} response
+   */
+  static #currentFields(response) {
+    if (response.#headers !== undefined) return joinFields(response.#headers);
+    return response.#type === '' ? response.#fields : response.#fields + field('content-type', response.#type);
+  }
+
+  /**
+   * A response that is the host's.
+   * @param {globalThis.Response} host
+   */
+  static #of(host) {
+    const response = new Response();
+    response.#host = host;
+    return response;
+  }
+
+  /**
+   * The host's response behind one of ours, with the fields of now.
+   * @param {Response} response
+   * @returns {globalThis.Response}
+   */
+  static #hostOf(response) {
+    const host = response.#host;
+    if (host === undefined) {
+      const init = { status: response.#status, statusText: response.#statusText, headers: splitFields(Response.#currentFields(response)) };
+      const made = new HostResponse(/** @type {any} */ (response.#content), init);
+      // Sent already, past the host: it must not be read again.
+      if (response.#isUsed) made.arrayBuffer();
+      response.#host = made;
+      return made;
+    }
+    if (response.#headers !== undefined) replaceFields(host.headers, response.#headers);
+    return host;
+  }
+
+  static {
+    const isOurs = (/** @type {any} */ value) => typeof value === 'object' && value !== null && #content in value;
+    ownsHostInstances(Response, HostResponse);
+    standInFor(Response, HostResponse, isOurs, Response.#hostOf);
+    plain = (value) => {
+      if (!isOurs(value) || value.#host !== undefined) return undefined;
+      return { status: value.#status, statusText: value.#statusText, fields: Response.#currentFields(value), content: value.#content };
+    };
+    use = (response) => {
+      response.#isUsed = response.#content !== null;
+    };
+  }
+}
 
 /**
- * @param {(Uint8Array | ArrayBuffer)[]} pieces
+ * @param {any} body
+ * @returns {Content | undefined} undefined for what only the host can read
  */
-function join(pieces) {
-  if (pieces.length === 1) return pieces[0];
-  return Buffer.concat(pieces.map((piece) => (ArrayBuffer.isView(piece) ? asBuffer(piece) : Buffer.from(piece))));
+function contentOf(body) {
+  if (ArrayBuffer.isView(body)) {
+    return body.buffer instanceof ArrayBuffer ? new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice() : undefined;
+  }
+  if (body instanceof ArrayBuffer) return new Uint8Array(body.slice(0));
+  return body instanceof Blob ? body : undefined;
 }
 
-/** @param {ArrayBufferView} view */
-function asBuffer(view) {
-  return Buffer.from(view.buffer, view.byteOffset, view.byteLength);
-}
+const TEXT = 'text/plain;charset=UTF-8';
+const JSON_TYPE = 'application/json';
+/** RFC 9112 §4: what a reason phrase may consist of. */
+const PHRASE = /^[\t -~\x80-\xff]*$/;
 
-module.exports = { isResponse, sendResponse, sendText, unsendable };
+// Bun makes its own without a stream, and tells more of it than a class of ours could.
+module.exports = { Response: process.versions.bun === undefined ? Response : HostResponse, plain, use };

@@ -3,15 +3,19 @@
 
 'use strict';
 
-const { isPromise } = require('node:util/types');
-
 const { captureContext, scopeOf } = require('./context.js');
 const { engine, events } = require('./engine.js');
 const { coded, invalidArgument, invalidThis, missingArguments, toText } = require('./errors.js');
-const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseListen, parseWebSocket } = require('./options.js');
-const { Exchange, IncomingRequest, exchangeOf, splitFields, watchedOf } = require('./request.js');
-const { isResponse, sendResponse, sendText, unsendable } = require('./response.js');
+const { cookieFields } = require('./answer.js');
+const { Exchange } = require('./exchange.js');
+const { field } = require('./fields.js');
+const { receive } = require('./handler.js');
+const { enumerable } = require('./members.js');
+const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseHttp, parseListen, parseWebSocket } = require('./options.js');
+const { exchangeOf } = require('./request.js');
+const { parseRoutes } = require('./routes.js');
 const { Socket, createSocket } = require('./socket.js');
+const { parseTls, replaceTls, tlsError } = require('./tls.js');
 
 const kState = Symbol('server');
 
@@ -22,6 +26,9 @@ const servers = /** @type {Map<number, ServerState>} */ (new Map());
  * A handler of HTTP, called in the async context it was given in.
  * @typedef {(thisArg: unknown, ...args: unknown[]) => any} Handler
  */
+
+/** @typedef {NonNullable<ReturnType<typeof parseWebSocket>>} WebSocketOptions */
+/** Handlers and limits of sockets that do not have those of their server. @typedef {{ handlers: Record<string, any>, limits: unknown[] }} OwnWebSocket */
 
 /**
  * @param {Function | undefined} handler
@@ -41,6 +48,10 @@ class ServerState {
   fetch;
   /** @type {Handler | undefined} */
   error;
+  /** @type {ReturnType<typeof parseRoutes>} */
+  routes;
+  /** Those before the last reload: a request may have found its way by them just before. @type {ReturnType<typeof parseRoutes>} */
+  formerRoutes;
   /** WebSocket handlers and the async context they run in; undefined without WebSockets. @type {Record<string, any> | undefined} */
   handlers;
   /** @type {{ address: string, family: string, port: number } | string | null} */
@@ -52,9 +63,16 @@ class ServerState {
   /** @type {() => void} */
   hasStopped = () => {};
   pendingWebSockets = 0;
+  /** Nothing is connected to it any more, or about to be cut off. */
+  isOver = false;
   /** Whoever has read the address keeps reading it after stop(), as in Bun. */
   hasShownAddress = false;
   scheme = 'http';
+
+  /** Of `serve()`, for handlers that an upgrade brings: they are not to run in that of a request. */
+  #context = captureContext();
+  /** What upgrades have brought. @type {WeakMap<object, OwnWebSocket>} */
+  #ownWebSockets = new WeakMap();
 
   /** @param {any} options */
   constructor(options) {
@@ -69,22 +87,67 @@ class ServerState {
     this.unix = undefined;
   }
 
-  /** @param {NonNullable<ReturnType<typeof parseWebSocket>>} websocket */
-  configure({ handlers, limits, deflate }) {
-    this.handlers = { ...handlers, serial: limits.serial, context: captureContext() };
-    engine().configure(
-      this.key,
-      limits.maxPayloadLength,
-      limits.backpressureLimit,
-      limits.closeOnBackpressureLimit,
-      limits.publishToSelf,
-      limits.idleTimeout,
-      limits.sendPings,
-      limits.serial > 0,
-      deflate.compress,
-      deflate.decompress,
-    );
+  /** @param {NonNullable<ReturnType<typeof parseRoutes>>} routes in place of those before */
+  route(routes) {
+    routes.install(this.key, this.fetch !== undefined, () => this.routes === routes);
+    this.formerRoutes = this.routes;
+    this.routes = routes;
   }
+
+  /**
+   * The route of a request.
+   * @param {number} number of its handler; -1 for `fetch`
+   */
+  routeOf(number) {
+    return number < 0 ? undefined : (this.routes?.handlerOf(number) ?? this.formerRoutes?.handlerOf(number));
+  }
+
+  /** @param {WebSocketOptions} websocket */
+  configure(websocket) {
+    this.handlers = handlersOf(websocket, captureContext());
+    engine().configure(this.key, ...limitsOf(websocket));
+  }
+
+  /**
+   * The `websocket` option of an upgrade, read once: the next upgrade with the same object has the same handlers and limits.
+   * @param {any} websocket
+   * @returns {OwnWebSocket | undefined}
+   */
+  ownWebSocket(websocket) {
+    const known = this.#ownWebSockets.get(websocket);
+    if (known !== undefined) return known;
+    const options = parseWebSocket(websocket);
+    if (options === undefined) return undefined;
+    const own = { handlers: handlersOf(options, this.#context), limits: limitsOf(options) };
+    this.#ownWebSockets.set(websocket, own);
+    return own;
+  }
+}
+
+/**
+ * @param {WebSocketOptions} options
+ * @param {ReturnType<typeof captureContext>} context
+ */
+function handlersOf({ handlers, limits }, context) {
+  return { ...handlers, serial: limits.serial, context };
+}
+
+/**
+ * What the native `configure` takes.
+ * @param {WebSocketOptions} options
+ */
+function limitsOf({ limits, deflate }) {
+  return [
+    limits.maxPayloadLength,
+    limits.backpressureLimit,
+    limits.closeOnBackpressureLimit,
+    limits.publishToSelf,
+    limits.idleTimeout,
+    limits.sendPings,
+    limits.serial > 0,
+    deflate.compress,
+    deflate.decompress,
+  ];
 }
 
 /**
@@ -94,24 +157,37 @@ class ServerState {
 function serve(options) {
   checkObject(options);
   checkSupported(options);
+  const http = parseHttp(options);
   const { fetch, error } = parseHandlers(options);
-  if (fetch === undefined) throw invalidArgument(NEEDS_FETCH);
+  const routes = parseRoutes(options, inContext);
+  if (fetch === undefined && !routes?.hasAnswers) throw invalidArgument(NEEDS_FETCH);
   const websocket = parseWebSocket(options.websocket);
   const listen = parseListen(options);
+  const tls = parseTls(options);
   const state = new ServerState(options);
+  if (tls !== null) state.scheme = 'https';
   state.fetch = inContext(fetch);
   state.error = inContext(error);
-  bind(state, listen);
+  bind(state, http, listen, tls);
+  if (routes !== undefined) {
+    try {
+      state.route(routes);
+    } catch (error) {
+      engine().stop(state.key, true);
+      throw error;
+    }
+  }
   servers.set(state.key, state);
   if (websocket !== undefined) state.configure(websocket);
-  state.server = state.development ? new DebugHTTPServer(state) : new HTTPServer(state);
+  const classes = tls === null ? [HTTPServer, DebugHTTPServer] : [HTTPSServer, DebugHTTPSServer];
+  state.server = new classes[Number(state.development)](state);
   return state.server;
 }
 
 const NEEDS_FETCH = `Bun.serve() needs either:
 
   - A routes object:
-      routes: { "/path": (req) => new Response("Hello") }  (not supported by mantou yet)
+      routes: { "/path": (req) => new Response("Hello") }
 
   - Or a fetch handler:
       fetch(req) { return new Response("Hello") }
@@ -119,15 +195,18 @@ const NEEDS_FETCH = `Bun.serve() needs either:
 
 /**
  * @param {ServerState} state
+ * @param {ReturnType<typeof parseHttp>} http
  * @param {ReturnType<typeof parseListen>} listen
+ * @param {ReturnType<typeof parseTls>} tls
  */
-function bind(state, listen) {
+function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen, tls) {
   const native = engine();
+  const limits = [idleTimeout, isDefault && state.development, maxRequestBodySize];
   if ('unix' in listen) {
     try {
-      [state.key] = native.listenUnix(listen.unix);
+      [state.key] = native.listenUnix(...limits, listen.unix, tls);
     } catch (error) {
-      throw unixError(error, listen.unix);
+      throw tlsError(error) ?? unixError(error, listen.unix);
     }
     state.unix = state.address = listen.unix;
     unlinkAtExit();
@@ -135,7 +214,7 @@ function bind(state, listen) {
   }
   const { hostname, port, reusePort, ipv6Only } = listen;
   try {
-    const [key, address, boundPort, isIPv6] = native.listen(hostname, port, reusePort, ipv6Only);
+    const [key, address, boundPort, isIPv6] = native.listen(...limits, hostname, port, reusePort, ipv6Only, tls);
     state.key = key;
     state.hostname = hostname ?? 'localhost';
     state.port = boundPort;
@@ -145,7 +224,7 @@ function bind(state, listen) {
       port: boundPort,
     };
   } catch (error) {
-    throw listenError(error, hostname, port);
+    throw tlsError(error) ?? listenError(error, hostname, port);
   }
 }
 
@@ -260,11 +339,16 @@ const serverClass = (className) =>
       return state.url;
     }
 
+    closeIdleConnections() {
+      return engine().closeIdleConnections(stateOf(this, className).key);
+    }
+
     /** Calls the fetch handler without a connection. */
     fetch(/** @type {any} */ input) {
       const state = stateOf(this, className);
       if (arguments.length === 0) throw new Error('fetch() expects a string but received no arguments.');
       const request = fetchArgument(state, input);
+      if (state.fetch === undefined) return Promise.reject(new Error('fetch() requires the server to have a fetch handler'));
       return new Promise((resolve, reject) => {
         try {
           resolve(/** @type {Handler} */ (state.fetch)(this, request, undefined));
@@ -278,7 +362,7 @@ const serverClass = (className) =>
       const state = stateOf(this, className);
       if (arguments.length < 2) throw invalidArgument('Missing argument');
       if (topic === undefined || topic === null) throw invalidArgument('Expected string');
-      if (state.handlers === undefined) return 0;
+      if (state.handlers === undefined && state.pendingWebSockets === 0) return 0;
       const name = toText(topic);
       if (name === '') throw new Error('publish requires a topic string');
       if (data instanceof Blob) throw new TypeError('publish cannot send a Blob synchronously; await blob.bytes() first');
@@ -301,10 +385,16 @@ const serverClass = (className) =>
       if (arguments.length === 0) throw missingArguments('reload', 1, 0);
       if (typeof options !== 'object' || options === null) throw invalidArgument('Bun.serve expects an object');
       checkSupported(options);
+      // Checked and ignored, as in Bun: connections keep the limits that the server began with.
+      parseHttp(options);
       const { fetch, error } = parseHandlers(options);
+      const routes = parseRoutes(options, inContext);
       const websocket = parseWebSocket(options.websocket);
+      replaceTls(state, parseTls(options));
       if (fetch !== undefined) state.fetch = inContext(fetch);
       if (error !== undefined) state.error = inContext(error);
+      if (routes !== undefined) state.route(routes);
+      else if (fetch !== undefined) engine().setHasFetch(state.key, true);
       if (websocket !== undefined) state.configure(websocket);
       return this;
     }
@@ -333,6 +423,15 @@ const serverClass = (className) =>
       return engine().subscriberCount(state.key, toText(topic));
     }
 
+    timeout(/** @type {any} */ request, /** @type {any} */ seconds) {
+      stateOf(this, className);
+      if (arguments.length < 2 || request === undefined || request === null) throw missingArguments('timeout', 2, arguments.length);
+      if (typeof seconds !== 'number') throw new Error('timeout() requires a number');
+      if (!(request instanceof Request)) throw invalidArgument('timeout() requires a Request object');
+      const exchange = exchangeOf(request);
+      if (exchange !== undefined) engine().timeout(exchange.key, seconds);
+    }
+
     unref() {
       engine().setReferenced(stateOf(this, className).key, false);
       return this;
@@ -341,9 +440,10 @@ const serverClass = (className) =>
     upgrade(/** @type {any} */ request, /** @type {any} */ options) {
       const state = stateOf(this, className);
       if (arguments.length === 0) throw invalidArgument('Missing argument');
-      if (state.handlers === undefined) {
+      if (state.handlers === undefined && options?.websocket == null) {
         throw invalidArgument('To enable websocket support, set the "websocket" object in Bun.serve({})');
       }
+      if (state.isOver) return false;
       if (!(request instanceof Request)) throw invalidArgument('upgrade requires a Request object');
       if (options !== undefined && options !== null && typeof options !== 'object') {
         throw invalidArgument('upgrade options must be an object');
@@ -353,12 +453,14 @@ const serverClass = (className) =>
         throw invalidArgument('upgrade() must be called on the same server that received the request');
       }
       const data = options?.data;
+      const own = state.ownWebSocket(options?.websocket);
       const fields = upgradeFields(options?.headers);
       const protocol = upgradeProtocol(options?.protocol);
       if (exchange === undefined) return false;
-      const upgraded = engine().upgrade(exchange.key, fields, protocol);
+      if (own !== undefined) engine().configureUpgrade(exchange.key, ...own.limits);
+      const upgraded = engine().upgrade(exchange.key, fields, protocol, cookieFields(exchange));
       if (upgraded === undefined) return false;
-      const ws = createSocket(upgraded, state, data);
+      const ws = createSocket(upgraded, state, data, own?.handlers);
       exchange.upgradeTo(ws);
       Socket.runOpen(ws);
       return true;
@@ -375,24 +477,8 @@ const serverClass = (className) =>
 
 const HTTPServer = enumerable(serverClass('HTTPServer'));
 const DebugHTTPServer = enumerable(serverClass('DebugHTTPServer'));
-
-/**
- * Makes the members of a class enumerable, as Bun's are.
- * @template {{ prototype: object }} C
- * @param {C} Class
- * @returns {C}
- */
-function enumerable(Class) {
-  const members = Object.getOwnPropertyDescriptors(Class.prototype);
-  for (const [name, member] of Object.entries(members)) {
-    if (name !== 'constructor')
-      Object.defineProperty(Class.prototype, name, {
-        ...member,
-        enumerable: true,
-      });
-  }
-  return Class;
-}
+const HTTPSServer = enumerable(serverClass('HTTPSServer'));
+const DebugHTTPSServer = enumerable(serverClass('DebugHTTPSServer'));
 
 /**
  * Stops listening; with `isForced`, ends every connection too.
@@ -405,13 +491,16 @@ function stopServer(state, isForced) {
   state.stopping ??= new Promise((resolve) => {
     state.hasStopped = resolve;
   });
+  // Not those that are over and have yet to hear of it.
+  const running = isForced ? Exchange.waitingOf(state).filter(({ key }) => native.watch(key)) : [];
   // Nobody connects any more; then those who are connected are told.
   native.stop(state.key, isForced);
   if (state.port !== undefined) state.port = 0;
   if (!state.hasShownAddress) state.address = null;
   if (isForced) {
+    state.isOver = true;
     for (const ws of Socket.ofServer(state)) Socket.shutDown(ws);
-    for (const exchange of watchedOf(state)) exchange.abort();
+    for (const exchange of running) exchange.abort();
   }
   if (!servers.has(state.key)) state.hasStopped();
   return state.stopping;
@@ -495,7 +584,7 @@ const HANDSHAKE_FIELDS = new Set([
 ]);
 
 /**
- * The custom fields of a 101 as `name LF value LF …`.
+ * The custom fields of a 101 as text (`fields.js`).
  * @param {any} headers
  */
 function upgradeFields(headers) {
@@ -509,7 +598,7 @@ function upgradeFields(headers) {
     const text = value.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '');
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what a field value must not have
     if (/[\0\r\n]|[^\x00-\xff]/.test(text)) throw new TypeError(`Header '${name}' has invalid value`);
-    if (!HANDSHAKE_FIELDS.has(name.toLowerCase())) fields += `${name}\n${text}\n`;
+    if (!HANDSHAKE_FIELDS.has(name.toLowerCase())) fields += field(name, text);
   }
   return fields;
 }
@@ -541,136 +630,6 @@ function headerPairs(headers) {
   return Object.entries(headers).map(([name, value]) => [name, toText(value)]);
 }
 
-/**
- * Runs the fetch handler for a request and sends what it returns.
- * @param {ServerState} state
- * @param {InstanceType<typeof Exchange>} exchange
- * @param {Request} request
- */
-function handle(state, exchange, request) {
-  let result;
-  try {
-    result = /** @type {Handler} */ (state.fetch)(state.server, request, state.server);
-  } catch (error) {
-    handleError(state, exchange, error);
-    return;
-  }
-  if (isPromise(result)) {
-    result.then(
-      (/** @type {unknown} */ value) => finish(state, exchange, value, false),
-      (/** @type {unknown} */ error) => handleError(state, exchange, error),
-    );
-  } else {
-    finish(state, exchange, result, result instanceof Error);
-  }
-}
-
-/**
- * The handler has returned `value`.
- * @param {ServerState} state
- * @param {InstanceType<typeof Exchange>} exchange
- * @param {any} value
- * @param {boolean} isError an Error returned, not resolved: as good as thrown
- */
-function finish(state, exchange, value, isError) {
-  if (exchange.socket !== undefined) {
-    engine().forget(exchange.key);
-  } else if (isResponse(value)) {
-    const problem = unsendable(value);
-    if (problem === undefined) sendResponse(exchange, value);
-    else handleError(state, exchange, problem);
-  } else if (isError) {
-    handleError(state, exchange, value);
-  } else {
-    console.error(`error: Expected a Response object, but received '${describe(value)}'`);
-    if (state.development) sendText(exchange, 200, 'text/plain', WELCOME);
-    else sendText(exchange, 204, null, null);
-  }
-}
-
-const WELCOME = 'Welcome to Bun! To get started, return a Response object.';
-
-/** @param {unknown} value */
-function describe(value) {
-  return typeof value === 'symbol' ? value.toString() : String(value);
-}
-
-/**
- * The handler has thrown `error`: the `error` handler answers.
- * @param {ServerState} state
- * @param {InstanceType<typeof Exchange>} exchange
- * @param {unknown} error
- */
-function handleError(state, exchange, error) {
-  if (state.error === undefined) {
-    sendErrorPage(state, exchange, error);
-    return;
-  }
-  let result;
-  try {
-    result = state.error(state.server, error);
-  } catch (again) {
-    sendErrorPage(state, exchange, again);
-    return;
-  }
-  if (isPromise(result)) {
-    result.then(
-      (/** @type {unknown} */ value) => finishError(state, exchange, value, error),
-      (/** @type {unknown} */ again) => sendErrorPage(state, exchange, again),
-    );
-  } else {
-    finishError(state, exchange, result, error);
-  }
-}
-
-/**
- * @param {ServerState} state
- * @param {InstanceType<typeof Exchange>} exchange
- * @param {unknown} value
- * @param {unknown} error
- */
-function finishError(state, exchange, value, error) {
-  if (exchange.socket !== undefined) {
-    engine().forget(exchange.key);
-  } else if (isResponse(value)) {
-    const problem = unsendable(value);
-    if (problem === undefined) sendResponse(exchange, value);
-    else sendErrorPage(state, exchange, problem);
-  } else {
-    sendErrorPage(state, exchange, error);
-  }
-}
-
-/**
- * Nobody has an answer: prints the error and sends a 500.
- * @param {ServerState} state
- * @param {InstanceType<typeof Exchange>} exchange
- * @param {unknown} error
- */
-function sendErrorPage(state, exchange, error) {
-  console.error(error);
-  process.exitCode = 1;
-  if (exchange.socket !== undefined) {
-    engine().forget(exchange.key);
-  } else if (state.development && state.error === undefined) {
-    sendText(exchange, 500, 'text/html;charset=utf-8', errorPage(error));
-  } else {
-    sendText(exchange, 500, 'text/plain', 'Something went wrong!');
-  }
-}
-
-/** @param {unknown} error */
-function errorPage(error) {
-  const title = escapeHtml(error instanceof Error ? `${error.name}: ${error.message}` : describe(error));
-  const stack = escapeHtml(error instanceof Error ? (error.stack ?? '') : '');
-  return `<!doctype html><meta charset="utf-8"><title>500</title><h1>${title}</h1><pre>${stack}</pre>`;
-}
-
-/** @param {string} text */
-function escapeHtml(text) {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
-}
-
 events.request = (
   /** @type {number} */ serverKey,
   /** @type {number} */ key,
@@ -678,19 +637,24 @@ events.request = (
   /** @type {string} */ target,
   /** @type {string} */ fields,
   /** @type {boolean} */ hasBody,
+  /** @type {number} */ routeNumber,
 ) => {
   const state = servers.get(serverKey);
   if (state === undefined) return;
-  const exchange = new Exchange(state, key, method);
-  const takesBody = hasBody && method !== 'GET' && method !== 'HEAD';
-  const request = new IncomingRequest(exchange, method, target, splitFields(fields), takesBody);
-  handle(state, exchange, request);
+  receive(state, new Exchange(state, key, method, target, fields, hasBody), state.routeOf(routeNumber));
 };
 
 events.stopped = (/** @type {number} */ key) => {
   const state = servers.get(key);
   servers.delete(key);
-  state?.hasStopped();
+  if (state === undefined) return;
+  state.isOver = true;
+  state.hasStopped();
 };
 
-module.exports = { serve };
+/** A handler took longer than the timeout that nobody chose. Comes once, in development. */
+events.timedOut = () => {
+  console.error('warn: Bun.serve() timed out a request after 10 seconds. Pass `idleTimeout` to configure.');
+};
+
+module.exports = { ServerState, serve };

@@ -47,6 +47,8 @@ class Socket {
   #key;
   /** The state of its server (`server.js`). @type {any} */
   #server;
+  /** Handlers that `upgrade()` was given for it alone. @type {Record<string, any> | undefined} */
+  #own;
   /** Why it is closed; undefined while it is open. @type {string | undefined} */
   #cause;
   /** @type {unknown} */
@@ -63,13 +65,15 @@ class Socket {
    * @param {number | [key: number, protocol: string, extensions: string]} upgraded
    * @param {any} server
    * @param {unknown} data
+   * @param {Record<string, any>} [own]
    */
-  constructor(upgraded, server, data) {
+  constructor(upgraded, server, data, own) {
     const key = typeof upgraded === 'number' ? upgraded : upgraded[0];
     if (typeof upgraded !== 'number') this.#agreed = { protocol: upgraded[1], extensions: upgraded[2] };
     this.#key = key;
     this.#server = server;
     this.#data = data;
+    this.#own = own;
     Object.defineProperty(this, kSelf, { value: this });
     sockets[key & PLACE] = this;
     server.pendingWebSockets++;
@@ -100,9 +104,14 @@ class Socket {
     return sockets.flatMap((ws) => (ws !== undefined && ws.#server === server && ws.#cause === undefined ? [ws] : []));
   }
 
+  /** Its own, or those that its server has now. */
+  get #handlers() {
+    return this.#own ?? this.#server.handlers;
+  }
+
   /** Runs `open`. A handler that throws drops the socket without a Close frame. */
   static runOpen(/** @type {Socket} */ ws) {
-    const { open, context } = ws.#server.handlers;
+    const { open, context } = ws.#handlers;
     if (open === undefined) return;
     try {
       scopeOf(context).runInAsyncScope(open, undefined, ws);
@@ -135,7 +144,7 @@ class Socket {
   static receive(key, data) {
     const ws = sockets[key & PLACE];
     if (ws === undefined || ws.#key !== key) return;
-    const { message, context, serial } = ws.#server.handlers;
+    const { message, context, serial } = ws.#handlers;
     if (message === undefined) return;
     try {
       const content = typeof data === 'string' ? data : receivedAs(data, ws.#binaryType);
@@ -191,7 +200,7 @@ class Socket {
    * @param {string | undefined} topic
    */
   #dropped(data, topic) {
-    if (dropping.has(this) || this.#server.handlers.dropped === undefined) return;
+    if (dropping.has(this) || this.#handlers.dropped === undefined) return;
     dropping.add(this);
     reportUncaught(() => this.#call('dropped', data, topic));
     dropping.delete(this);
@@ -240,7 +249,7 @@ class Socket {
    * @param {unknown[]} args
    */
   #call(name, ...args) {
-    const { [name]: handler, context } = this.#server.handlers;
+    const { [name]: handler, context } = this.#handlers;
     if (handler === undefined) return;
     try {
       scopeOf(context).runInAsyncScope(handler, undefined, this, ...args);
@@ -251,7 +260,7 @@ class Socket {
 
   /** @param {unknown} thrown */
   #report(thrown) {
-    const { error, context } = this.#server.handlers;
+    const { error, context } = this.#handlers;
     if (error === undefined) throw thrown;
     scopeOf(context).runInAsyncScope(error, undefined, thrown, this);
   }
@@ -478,10 +487,11 @@ Object.defineProperties(Socket.prototype, {
  * @param {number | [key: number, protocol: string, extensions: string]} upgraded what `native.upgrade` returned
  * @param {any} server
  * @param {unknown} data
+ * @param {Record<string, any>} [own] handlers instead of its server's
  */
-function createSocket(upgraded, server, data) {
+function createSocket(upgraded, server, data, own) {
   native ??= engine();
-  return new Socket(upgraded, server, data);
+  return new Socket(upgraded, server, data, own);
 }
 
 /**

@@ -32,6 +32,17 @@ impl WebSocketConfig {
     }
 }
 
+/// The limits of a server's HTTP connections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HttpConfig {
+    /// Bytes of a request's content, beyond which it gets 413.
+    pub(crate) max_request_body_size: u64,
+    /// Seconds without a sign of life after which a connection ends; 0 for never.
+    pub(crate) idle_timeout: f64,
+    /// Whether somebody is to be told when a handler takes longer.
+    pub(crate) warns_of_timeout: bool,
+}
+
 /// Where a server listens.
 #[derive(Clone, Debug)]
 pub(crate) enum Listen {

@@ -241,12 +241,22 @@ impl Socket {
         self.finish_if_done();
     }
 
-    /// The connection is broken or over: nothing can be sent, nothing will come.
+    /// The connection is broken: nothing can be sent, nothing will come.
     fn lose(self: &Rc<Self>) {
-        self.outbox.borrow_mut().clear();
+        self.give_up_unsent();
+        self.hear_no_more();
+    }
+
+    /// Nothing will come. What is said until JavaScript knows is still sent, in its order.
+    fn hear_no_more(self: &Rc<Self>) {
         if self.is_open.get() && !self.is_deaf.replace(true) {
             self.engine().push(Event::End { socket: Rc::clone(self), ending: Ending::Lost });
         }
+    }
+
+    fn give_up_unsent(&self) {
+        self.outbox.borrow_mut().clear();
+        self.transport.forget_unsent();
     }
 
     fn rouse(&self) {
@@ -337,6 +347,11 @@ impl Socket {
         }
     }
 
+    /// Its configuration, which is its server's unless `upgrade()` gave it one.
+    pub(crate) fn config(&self) -> Rc<WebSocketConfig> {
+        Rc::clone(&self.config.borrow())
+    }
+
     /// The server's configuration has changed.
     pub(crate) fn set_config(self: &Rc<Self>, config: &Rc<WebSocketConfig>) {
         *self.config.borrow_mut() = Rc::clone(config);
@@ -408,7 +423,7 @@ impl Socket {
             self.flush();
         }
         if is_abrupt {
-            self.outbox.borrow_mut().clear();
+            self.give_up_unsent();
         }
         self.finish_if_done();
         if !self.fin_is_sent.get() && self.server.is_referenced() {
@@ -494,7 +509,8 @@ impl Socket {
                     self.update_idle(|idle| idle.received(self.engine().now()));
                     self.receive(life.meaningful(buffer.filled_mut()));
                 }
-                Poll::Ready(_) => return self.lose(),
+                Poll::Ready(Ok(_)) => return self.hear_no_more(),
+                Poll::Ready(Err(_)) => return self.lose(),
             }
             // The handler of what has just come decides whether there is a next read.
             if is_serial && self.engine().has_undelivered(cx.waker()) {

@@ -71,10 +71,14 @@ pub(crate) struct Engine {
     pub(crate) lingering: Cell<usize>,
     /// Closed sockets of referenced servers with bytes that the kernel has not taken: they hold the process.
     pub(crate) flushing: Cell<usize>,
+    /// Somebody has been told that a handler took too long.
+    pub(crate) has_warned: Cell<bool>,
 }
 
 enum Timer {
     Socket(Key),
+    /// A connection of a server.
+    Connection(Key, Key),
     Wake(Waker),
 }
 
@@ -110,6 +114,7 @@ impl Engine {
             keeps_alive: Cell::new(false),
             lingering: Cell::new(0),
             flushing: Cell::new(0),
+            has_warned: Cell::new(false),
         })
     }
 
@@ -171,6 +176,11 @@ impl Engine {
     /// Asks for `socket`'s deadline to be looked at then.
     pub(crate) fn watch_socket(&self, deadline: u64, socket: Key) {
         self.clock.borrow_mut().insert(deadline, Timer::Socket(socket));
+    }
+
+    /// Asks for the deadline of a server's connection to be looked at then.
+    pub(crate) fn watch_connection(&self, deadline: u64, server: Key, connection: Key) {
+        self.clock.borrow_mut().insert(deadline, Timer::Connection(server, connection));
     }
 
     /// Wakes a task after `milliseconds`.
@@ -273,6 +283,9 @@ impl Engine {
         *self.clock.borrow_mut() = Clock::new();
         *self.sockets.borrow_mut() = Slots::new();
         *self.exchanges.borrow_mut() = Slots::new();
+        for server in self.servers.borrow().iter() {
+            server.abandon();
+        }
         *self.servers.borrow_mut() = Slots::new();
     }
 
@@ -333,6 +346,14 @@ impl Engine {
                 Timer::Socket(key) => {
                     if let Some(socket) = self.find_socket(key) {
                         socket.reach_deadline(now);
+                    }
+                }
+                Timer::Connection(server, key) => {
+                    let connection = self
+                        .find_server(server)
+                        .and_then(|server| server.connections.borrow().find(key).cloned());
+                    if let Some(connection) = connection {
+                        connection.reach_deadline(now);
                     }
                 }
             }

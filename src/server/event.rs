@@ -34,6 +34,8 @@ pub(crate) enum Event {
     End { socket: Rc<Socket>, ending: Ending },
     /// A stopped server has lost its last connection.
     Stopped(Rc<Server>),
+    /// A handler took longer than its server's `idleTimeout`, which nobody chose. Comes once.
+    TimedOut,
 }
 
 /// Why a WebSocket ends, when it is not JavaScript that ends it.
@@ -64,9 +66,14 @@ impl Ending {
     }
 }
 
-/// A request's body ended before its end.
-#[derive(Debug)]
-pub(crate) struct BodyError;
+/// Why a request's body cannot be read to its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BodyError {
+    /// The client left in the middle of it.
+    Lost,
+    /// It is larger than `maxRequestBodySize`.
+    TooLarge,
+}
 
 /// An event of a socket whose JavaScript is not done with the messages before. Its contents are its own.
 pub(crate) enum Held {

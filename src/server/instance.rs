@@ -3,15 +3,20 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::config::WebSocketConfig;
+use http::{HeaderMap, Method};
+
+use super::config::{HttpConfig, WebSocketConfig};
 use super::connection::Sent;
 use super::engine::Engine;
 use super::event::Event;
+use super::keyring::Keyring;
 use super::listener::Listener;
 use super::publication::Publication;
 use super::slots::{Key, Slots};
 use super::topics::Topics;
+use super::transport::Transport;
 use crate::http::connection::Connection;
+use crate::http::routes::{Routes, Way};
 use crate::websocket::frame::Opcode;
 
 /// See the module.
@@ -19,8 +24,15 @@ pub(crate) struct Server {
     pub(crate) key: Key,
     pub(crate) engine: Rc<Engine>,
     pub(crate) topics: Topics,
+    pub(crate) http: HttpConfig,
     websocket: RefCell<Option<Rc<WebSocketConfig>>>,
+    /// Without any, every request is for `fetch`.
+    pub(crate) routes: RefCell<Option<Routes>>,
+    /// Those that are being put together, to replace them at once.
+    pub(crate) coming_routes: RefCell<Option<Routes>>,
     listener: RefCell<Option<Listener>>,
+    /// Of a server of https. Connections keep the one they began with.
+    keyring: RefCell<Option<Rc<Keyring>>>,
     /// HTTP connections, upgraded ones no longer among them.
     pub(crate) connections: RefCell<Slots<Rc<Connection>>>,
     pub(crate) connection_count: Cell<usize>,
@@ -42,13 +54,23 @@ pub(crate) struct Published {
 }
 
 impl Server {
-    pub(crate) fn new(key: Key, engine: Rc<Engine>, listener: Listener) -> Self {
+    pub(crate) fn new(
+        key: Key,
+        engine: Rc<Engine>,
+        listener: Listener,
+        http: HttpConfig,
+        keyring: Option<Keyring>,
+    ) -> Self {
         Self {
             key,
             engine,
             topics: Topics::default(),
+            http,
             websocket: RefCell::new(None),
+            routes: RefCell::new(None),
+            coming_routes: RefCell::new(None),
             listener: RefCell::new(Some(listener)),
+            keyring: RefCell::new(keyring.map(Rc::new)),
             connections: RefCell::new(Slots::new()),
             connection_count: Cell::new(0),
             websocket_count: Cell::new(0),
@@ -65,17 +87,40 @@ impl Server {
         }
     }
 
+    /// Replaces keys and certificates, for connections that are yet to come.
+    pub(crate) fn set_keyring(&self, keyring: Keyring) {
+        *self.keyring.borrow_mut() = Some(Rc::new(keyring));
+    }
+
+    /// A new connection as this server speaks on it.
+    pub(super) fn secure(&self, transport: Transport) -> Transport {
+        match &*self.keyring.borrow() {
+            None => transport,
+            Some(keyring) => transport.secured(keyring.session()),
+        }
+    }
+
     /// The WebSocket configuration of now, if the server has one.
     pub(crate) fn websocket(&self) -> Option<Rc<WebSocketConfig>> {
         self.websocket.borrow().clone()
     }
 
-    /// Replaces the configuration, for open sockets too.
+    /// Replaces the configuration, for open sockets too; those that have one of their own keep it.
     pub(crate) fn set_websocket(self: &Rc<Self>, config: WebSocketConfig) {
         let config = Rc::new(config);
-        *self.websocket.borrow_mut() = Some(Rc::clone(&config));
+        let Some(former) = self.websocket.replace(Some(Rc::clone(&config))) else { return };
         for socket in self.engine.sockets.borrow().iter().filter(|socket| Rc::ptr_eq(&socket.server, self)) {
-            socket.set_config(&config);
+            if Rc::ptr_eq(&socket.config(), &former) {
+                socket.set_config(&config);
+            }
+        }
+    }
+
+    /// The way of a request.
+    pub(crate) fn way(&self, method: &Method, target: &[u8], fields: &HeaderMap) -> Way {
+        match &*self.routes.borrow() {
+            Some(routes) => routes.way(method, target, fields, self.websocket.borrow().is_some()),
+            None => Way::Fetch,
         }
     }
 
@@ -127,6 +172,18 @@ impl Server {
             connection.stop(cut);
         }
         self.check_stopped();
+    }
+
+    /// The environment is going away: lets go of what refers back to the server.
+    pub(crate) fn abandon(&self) {
+        for connection in self.connections.replace(Slots::new()).iter() {
+            connection.abandon();
+        }
+    }
+
+    /// Ends the connections that wait for another request. Returns how many.
+    pub(crate) fn close_idle_connections(&self) -> usize {
+        self.connections.borrow().iter().filter(|connection| connection.close_if_idle()).count()
     }
 
     /// Announces the end of a stopped server once nothing is connected any more.

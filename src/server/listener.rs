@@ -111,7 +111,7 @@ async fn accept(shared: Rc<Shared>, server: Rc<Server>) {
         *shared.waker.borrow_mut() = Some(cx.waker().clone());
         for _ in 0..ACCEPTS_PER_POLL {
             match ready!(acceptor.poll_accept(cx)) {
-                Ok(transport) => http::start(&server, transport),
+                Ok(transport) => http::start(&server, server.secure(transport)),
                 Err(error) if is_of_the_peer(&error) => {}
                 // Out of descriptors or memory: the connection stays in the kernel's queue until there is room.
                 Err(_) => {

@@ -1,6 +1,7 @@
 //! Sockets and who serves them: the engine and its turns, the listener, one small task per WebSocket, the outbox, topics.
 //! Nothing here knows JavaScript.
 
+mod certificate;
 pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod connection;
@@ -8,9 +9,11 @@ pub(crate) mod driver;
 pub(crate) mod engine;
 pub(crate) mod event;
 pub(crate) mod instance;
+pub(crate) mod keyring;
 pub(crate) mod listener;
 pub(crate) mod outbox;
 pub(crate) mod publication;
 pub(crate) mod slots;
+pub(crate) mod tls;
 pub(crate) mod topics;
 pub(crate) mod transport;

@@ -23,6 +23,8 @@ pub(crate) struct Outbox {
     unsent: usize,
     /// The kernel refused bytes and has not asked for more since.
     blocked: bool,
+    /// It was cleared: what was cut off there stays the end.
+    over: bool,
 }
 
 enum Piece {
@@ -105,6 +107,9 @@ impl Outbox {
 
     /// Appends what `write` writes.
     pub(crate) fn write(&mut self, spares: &mut Spares, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.over {
+            return;
+        }
         if !matches!(self.pieces.back(), Some(Piece::Own { .. })) {
             self.pieces.push_back(Piece::Own { bytes: spares.take(), sent: 0 });
         }
@@ -118,6 +123,7 @@ impl Outbox {
     pub(crate) fn push(&mut self, spares: &mut Spares, frame: &SharedFrame) {
         match frame {
             SharedFrame::Small(frame) => self.write(spares, |bytes| bytes.extend_from_slice(frame)),
+            SharedFrame::Big(_) if self.over => {}
             SharedFrame::Big(frame) => {
                 self.pieces.push_back(Piece::Shared(frame.clone()));
                 self.unsent += frame.len();
@@ -157,9 +163,9 @@ impl Outbox {
         Ok(total)
     }
 
-    /// Forgets everything unsent.
+    /// Forgets everything unsent, which may begin inside a frame, and whatever comes later.
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { over: true, ..Self::default() };
     }
 
     fn advance(&mut self, spares: &mut Spares, mut sent: usize) {
@@ -244,6 +250,20 @@ mod tests {
         assert_eq!(outbox.buffered_amount(), 70);
         outbox.write(&mut spares, |bytes| bytes.extend([0; 10]));
         assert_eq!(outbox.buffered_amount(), 80);
+    }
+
+    #[test]
+    fn a_cleared_one_takes_nothing_any_more() {
+        let mut spares = Spares::default();
+        let mut outbox = Outbox::default();
+        let big = SharedFrame::new(&mut spares, |frame| frame.resize(COPY_LIMIT + 1, 7));
+        outbox.write(&mut spares, |bytes| bytes.extend([0; 100]));
+        outbox.flush(&mut spares, kernel(&mut Vec::new(), 30)).unwrap();
+        outbox.clear();
+        outbox.write(&mut spares, |bytes| bytes.extend([0; 100]));
+        outbox.push(&mut spares, &big);
+        assert!(outbox.is_empty() && !outbox.is_blocked());
+        assert_eq!(outbox.flush(&mut spares, |_| unreachable!("there is nothing to send")).unwrap(), 0);
     }
 
     #[test]

@@ -1,21 +1,24 @@
-//! A connected stream socket: TCP or Unix. It reads and waits with the runtime's readiness, and it can send at any
+//! A connected stream socket: TCP or Unix, with or without TLS. It reads and waits with the runtime's readiness, and it can send at any
 //! moment from the JavaScript thread without asking the runtime.
 
 use std::cell::RefCell;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
 
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
+use super::tls::Session;
+
 /// See the module. Only one task waits on it at a time.
 pub(crate) struct Transport {
     stream: RefCell<Stream>,
+    tls: Option<Box<RefCell<Session>>>,
     peer: Option<SocketAddr>,
 }
 
@@ -27,17 +30,38 @@ enum Stream {
 
 impl Transport {
     pub(crate) fn tcp(stream: TcpStream, peer: SocketAddr) -> Self {
-        Self { stream: RefCell::new(Stream::Tcp(stream)), peer: Some(plain_v4(peer)) }
+        Self { stream: RefCell::new(Stream::Tcp(stream)), tls: None, peer: Some(plain_v4(peer)) }
     }
 
     #[cfg(unix)]
     pub(crate) fn unix(stream: UnixStream) -> Self {
-        Self { stream: RefCell::new(Stream::Unix(stream)), peer: None }
+        Self { stream: RefCell::new(Stream::Unix(stream)), tls: None, peer: None }
+    }
+
+    /// The same connection, on which everything from now on is TLS.
+    pub(crate) fn secured(self, session: Session) -> Self {
+        Self { tls: Some(Box::new(RefCell::new(session))), ..self }
     }
 
     /// The peer's address; an IPv4-mapped one as plain IPv4. `None` for Unix sockets.
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
         self.peer
+    }
+
+    /// Completes the TLS handshake; at once where there is none.
+    pub(crate) fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(tls) = &self.tls else { return Poll::Ready(Ok(())) };
+        let tls = &mut tls.borrow_mut();
+        loop {
+            ready!(self.poll_flush(cx, tls))?;
+            if !tls.is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
+            if tls.is_at_end() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            ready!(self.poll_receive(cx, tls, &mut ReadBuf::new(&mut [])))?;
+        }
     }
 
     /// Reads what there is; `Ok(0)` is the end of the stream. A short read leaves the stream known as drained, so that
@@ -48,17 +72,56 @@ impl Transport {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<usize>> {
         let before = buffer.filled().len();
-        ready!(match &mut *self.stream.borrow_mut() {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            #[cfg(unix)]
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-        })?;
+        match &self.tls {
+            None => ready!(self.stream.borrow_mut().poll_read(cx, buffer))?,
+            Some(tls) => ready!(self.poll_read_tls(cx, &mut tls.borrow_mut(), buffer))?,
+        }
         Poll::Ready(Ok(buffer.filled().len() - before))
+    }
+
+    fn poll_read_tls(
+        &self,
+        cx: &mut Context<'_>,
+        tls: &mut Session,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        // What TLS itself has to say does not wait for somebody to send, but reading does not wait for it.
+        let _ = self.poll_flush(cx, tls)?;
+        if tls.is_over() {
+            return self.poll_discard(cx, buffer);
+        }
+        let before = buffer.filled().len();
+        loop {
+            tls.take_plaintext(buffer);
+            if buffer.filled().len() > before || tls.is_at_end() {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(self.poll_receive(cx, tls, buffer))?;
+        }
+    }
+
+    /// Reads for somebody who waits for nothing but the end of the stream.
+    fn poll_discard(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(self.stream.borrow_mut().poll_read(cx, buffer))?;
+        if buffer.filled().len() == before {
+            return Poll::Ready(Ok(()));
+        }
+        buffer.set_filled(before);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Looks whether the peer has ended its side without taking anything out of the stream: `Ready(Ok(false))` when it
     /// has, `Ready(Ok(true))` when there are bytes to read first, `Ready(Err)` when the connection is broken.
     pub(crate) fn poll_peek(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if let Some(tls) = &self.tls {
+            let tls = &mut tls.borrow_mut();
+            while !tls.has_plaintext() && !tls.is_at_end() {
+                ready!(self.poll_receive(cx, tls, &mut ReadBuf::new(&mut [])))?;
+            }
+            return Poll::Ready(Ok(tls.has_plaintext()));
+        }
         loop {
             let stream = self.stream.borrow();
             ready!(match &*stream {
@@ -78,33 +141,52 @@ impl Transport {
 
     /// Waits until the kernel takes bytes again, then sends.
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        loop {
-            let stream = self.stream.borrow();
-            ready!(match &*stream {
-                Stream::Tcp(stream) => stream.poll_write_ready(cx),
-                #[cfg(unix)]
-                Stream::Unix(stream) => stream.poll_write_ready(cx),
-            })?;
-            match stream.try_io(Interest::WRITABLE, || stream.sock_ref().send_vectored(slices)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
-            }
+        self.stream.borrow().poll_write(cx, || self.send(slices))
+    }
+
+    /// Sends what the kernel takes now; `WouldBlock` when that is nothing. With TLS, bytes that were refused must come again, first
+    /// and unchanged, until they are taken: some may be encrypted already. `forget_unsent` ends that.
+    pub(crate) fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let stream = self.stream.borrow();
+        match (&self.tls, slices) {
+            (None, [one]) => stream.sock_ref().send(one),
+            (None, many) => stream.sock_ref().send_vectored(many),
+            (Some(tls), slices) => tls.borrow_mut().send(slices, |bytes| stream.sock_ref().send(bytes)),
         }
     }
 
-    /// Sends what the kernel takes now; `WouldBlock` when that is nothing.
-    pub(crate) fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let stream = self.stream.borrow();
-        match slices {
-            [one] => stream.sock_ref().send(one),
-            many => stream.sock_ref().send_vectored(many),
+    /// What was refused so far will not come again.
+    pub(crate) fn forget_unsent(&self) {
+        if let Some(tls) = &self.tls {
+            tls.borrow_mut().forget();
         }
     }
 
     /// Whether the peer has ended its side and nothing is left to read.
     pub(crate) fn is_at_end(&self) -> bool {
-        let mut byte = [std::mem::MaybeUninit::uninit()];
-        matches!(self.stream.borrow().sock_ref().peek(&mut byte), Ok(0))
+        let stream = self.stream.borrow();
+        let Some(tls) = &self.tls else {
+            let mut byte = [std::mem::MaybeUninit::uninit()];
+            return matches!(stream.sock_ref().peek(&mut byte), Ok(0));
+        };
+        let tls = &mut tls.borrow_mut();
+        if !tls.has_plaintext() && !tls.is_at_end() {
+            // Errors are found again by whoever reads.
+            let _ =
+                tls.poll_receive(|buffer| read_now(&stream.sock_ref(), buffer), &mut ReadBuf::new(&mut []));
+        }
+        tls.is_at_end() && !tls.has_plaintext()
+    }
+
+    /// Whether the peer's FIN or RST is known to have come, also behind bytes that have not been read.
+    pub(crate) fn is_closed_by_peer(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let ready = match &*self.stream.borrow() {
+            Stream::Tcp(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
+            #[cfg(unix)]
+            Stream::Unix(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
+        };
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     /// Ends the connection with RST.
@@ -113,13 +195,82 @@ impl Transport {
         let _ = self.stream.borrow().sock_ref().set_linger(Some(std::time::Duration::ZERO));
     }
 
-    /// Sends FIN behind everything sent so far. That the peer is gone already is no news here.
+    /// Sends FIN behind everything sent so far, and TLS's own goodbye before it. That the peer is gone already is no news here.
     pub(crate) fn finish(&self) {
-        let _ = self.stream.borrow().sock_ref().shutdown(std::net::Shutdown::Write);
+        match &self.tls {
+            None => self.stream.borrow().shut_down(),
+            Some(tls) => {
+                let tls = &mut tls.borrow_mut();
+                tls.finish();
+                // What the kernel refuses now is flushed by whoever waits for the peer's FIN, or never.
+                let _ = self.flush(tls);
+            }
+        }
+    }
+
+    /// Reads and decrypts once. Plaintext that `out` has no room for stays in the session.
+    fn poll_receive(
+        &self,
+        cx: &mut Context<'_>,
+        tls: &mut Session,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let received = tls.poll_receive(|buffer| self.stream.borrow_mut().poll_read(cx, buffer), out);
+        let flushed = self.flush(tls);
+        ready!(received)?;
+        match flushed {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Sends the ciphertext that waits, if the kernel takes it, and FIN when that was all.
+    fn flush(&self, tls: &mut Session) -> io::Result<()> {
+        let stream = self.stream.borrow();
+        tls.flush(|bytes| stream.sock_ref().send(bytes))?;
+        if tls.is_finished() {
+            stream.shut_down();
+        }
+        Ok(())
+    }
+
+    /// Waits until the kernel has all of the ciphertext that waits.
+    fn poll_flush(&self, cx: &mut Context<'_>, tls: &mut Session) -> Poll<io::Result<()>> {
+        if !tls.has_ciphertext() {
+            return Poll::Ready(Ok(()));
+        }
+        self.stream.borrow().poll_write(cx, || self.flush(tls))
     }
 }
 
 impl Stream {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            #[cfg(unix)]
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+
+    /// Runs `write` whenever the kernel may take bytes, until it does not answer `WouldBlock`.
+    fn poll_write<R>(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut() -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            ready!(match self {
+                Self::Tcp(stream) => stream.poll_write_ready(cx),
+                #[cfg(unix)]
+                Self::Unix(stream) => stream.poll_write_ready(cx),
+            })?;
+            match self.try_io(Interest::WRITABLE, &mut write) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
     fn sock_ref(&self) -> SockRef<'_> {
         match self {
             Self::Tcp(stream) => SockRef::from(stream),
@@ -134,6 +285,23 @@ impl Stream {
             #[cfg(unix)]
             Self::Unix(stream) => stream.try_io(interest, io),
         }
+    }
+
+    /// Sends FIN.
+    fn shut_down(&self) {
+        let _ = self.sock_ref().shutdown(std::net::Shutdown::Write);
+    }
+}
+
+/// Reads without asking the runtime.
+fn read_now(mut socket: &Socket, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    match socket.read(buffer.initialize_unfilled()) {
+        Ok(count) => {
+            buffer.advance(count);
+            Poll::Ready(Ok(()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        Err(error) => Poll::Ready(Err(error)),
     }
 }
 

@@ -1,0 +1,59 @@
+// @ts-check
+// Request and Response beside those of every Node that is supported, with and without `mantou/register`: their specs, run on each.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { nodeBinary, nodesRequired } from './support/nodes.mjs';
+
+/** One before the host kept the parts of its requests in private fields, and those since. */
+const versions = ['22', '24', '26'];
+const specs = ['request', 'response'];
+/** Milliseconds; it takes a few seconds. */
+const timeout = 120_000;
+
+for (const version of versions) {
+  const { path, reason } = nodeBinary(version);
+  if (path === undefined && nodesRequired) throw new Error(`Node ${version} must be tested here: ${reason}`);
+
+  describe(`Node ${version}`, { skip: reason, timeout }, () => {
+    for (const spec of specs) {
+      for (const register of ['', '1']) {
+        test(`passes the ${spec} spec ${register === '' ? 'without' : 'with'} mantou/register`, async () => {
+          await pass(/** @type {string} */ (path), `${spec}.spec.mjs`, { MANTOU_TEST_REGISTER: register });
+        });
+      }
+    }
+  });
+}
+
+test('this Node passes them with mantou/register', { timeout }, async () => {
+  for (const spec of specs) await pass(process.execPath, `${spec}.spec.mjs`, { MANTOU_TEST_REGISTER: '1' });
+});
+
+/**
+ * @param {string} node
+ * @param {string} spec
+ * @param {Record<string, string>} env
+ */
+async function pass(node, spec, env) {
+  const inherited = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !['NODE_OPTIONS', 'NODE_TEST_CONTEXT'].includes(name)),
+  );
+  const file = fileURLToPath(new URL(spec, import.meta.url));
+  const child = spawn(node, ['--test-reporter=tap', file], {
+    env: { ...inherited, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+    timeout,
+  });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    output += text;
+  });
+  const [code, signal] = await once(child, 'close');
+  const failed = output.split('\n').filter((line) => /^ *not ok/.test(line));
+  assert.deepEqual({ code, signal, failed }, { code: 0, signal: null, failed: [] });
+  assert.match(output, /^# pass [1-9]\d+$/m);
+}

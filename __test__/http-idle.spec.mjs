@@ -1,0 +1,478 @@
+// How long HTTP waits: idleTimeout, the first head, timeout(req, seconds), in real time. All cases run at once, from the moment this file is loaded.
+
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { differs } from './differences.mjs';
+import { calls } from './support/calls.mjs';
+import { cleanUp, MORE_THAN_A_SOCKET_TAKES } from './support/connect.mjs';
+import { killPrograms, run } from './support/program.mjs';
+import { handshake } from './support/raw-client.mjs';
+import { connectTo, readChunk, readResponse, request } from './support/raw-http.mjs';
+import { serve } from './support/target.mjs';
+
+after(cleanUp);
+after(killPrograms);
+
+const exact = differs('exact-timers');
+/** The timeout most cases have, in seconds: on Bun two ticks of its clock. */
+const T = exact ? 2 : 8;
+/** How long the first head of a connection may take, and the default of idleTimeout. */
+const FIRST = exact ? 10 : 12;
+/** Bun's clock ticks every 4 s, so a span that begins at any time may be that much shorter; and a busy client sees late that one has begun. */
+const EARLY = exact ? 0.5 : 4;
+/** Both may be late on a busy machine. */
+const LATE = exact ? 1 : 2;
+const PATIENCE_MS = 60_000;
+const GET = request('GET', '/');
+const KIBIBYTE = 1024;
+
+/** What has begun. */
+const runs = [];
+
+/** Begins now, is judged by its test. */
+function meanwhile(name, run) {
+  const result = run();
+  // Its test reports a failure; until then it is not an unhandled one.
+  result.catch(() => {});
+  runs.push(result);
+  test(name, { timeout: 90_000 }, () => result);
+}
+
+/** Begins when all that began before is over, because it would hold that up. */
+function afterwards(name, run) {
+  const before = [...runs];
+  meanwhile(name, () => Promise.allSettled(before).then(run));
+}
+
+const seconds = () => performance.now() / 1000;
+const sleep = (duration) => new Promise((resolve) => setTimeout(resolve, duration * 1000));
+const never = () => new Promise(() => {});
+const hello = () => new Response('x');
+const bytes = (words) => new TextEncoder().encode(words);
+const start = (fetch, options) => serve({ development: false, idleTimeout: T, fetch, ...options });
+
+async function connected(server) {
+  const client = await connectTo(server);
+  client.patience = PATIENCE_MS;
+  return client;
+}
+
+/** Resolves when the client sees FIN, which must be `expected` seconds after `since`. */
+async function endsAfter(client, expected, since) {
+  assert.equal(await client.ended(), 'FIN');
+  const elapsed = seconds() - since;
+  assert.ok(elapsed >= expected - EARLY && elapsed <= expected + LATE, `FIN after ${elapsed.toFixed(2)} s, expected about ${expected} s`);
+}
+
+/** Resolves when a handler that hangs has been given up, told by an event: more than T seconds later. */
+async function timeoutPassed() {
+  const client = await connected(start(never));
+  client.write(GET);
+  await client.ended();
+  if (!exact) await sleep(1);
+}
+
+/** Sends a piece every so many seconds until the connection has ended or there are `count`. */
+async function pace(client, interval, piece, count = Infinity) {
+  let isOver = false;
+  client.ended().then(
+    () => {
+      isOver = true;
+    },
+    () => {},
+  );
+  for (let sent = 0; sent < count && !isOver; sent++) {
+    client.write(piece);
+    await sleep(interval);
+  }
+}
+
+for (const [what, options] of [
+  ['', {}],
+  [', whatever idleTimeout says', { idleTimeout: 1 }],
+  [', also without idleTimeout', { idleTimeout: 0 }],
+]) {
+  meanwhile(`a connection that sends nothing ends${what}`, async () => {
+    const since = seconds();
+    const client = await connected(start(hello, options));
+
+    await endsAfter(client, FIRST, since);
+
+    assert.equal(client.bytes.length, 0);
+  });
+}
+
+meanwhile('a first head that comes byte by byte does not come for ever', async () => {
+  const server = start(() => assert.fail('fetch was called'));
+  const since = seconds();
+  const client = await connected(server);
+
+  pace(client, 0.3, 'X');
+
+  await endsAfter(client, FIRST, since);
+  assert.equal(server.pendingRequests, 0);
+});
+
+meanwhile('a connection that waits for another request ends', async () => {
+  const client = await connected(start(hello));
+  client.write(GET);
+  assert.equal((await readResponse(client)).text, 'x');
+
+  await endsAfter(client, T, seconds());
+});
+
+meanwhile('another request starts the time anew', async () => {
+  const client = await connected(start(hello));
+  client.write(GET);
+  await readResponse(client);
+
+  await sleep(T * 0.6);
+  client.write(GET);
+  assert.equal((await readResponse(client)).text, 'x');
+
+  await endsAfter(client, T, seconds());
+});
+
+meanwhile('half of another request does not', async () => {
+  const client = await connected(start(hello));
+  client.write(GET);
+  await readResponse(client);
+  const since = seconds();
+
+  pace(client, T / 10, 'X');
+
+  await endsAfter(client, T, since);
+});
+
+meanwhile('a request whose handler hangs is aborted and gets no answer', async () => {
+  const aborts = calls('abort', { patience: PATIENCE_MS });
+  const server = start((req) => {
+    req.signal.addEventListener('abort', () => aborts(req.signal.reason.name, req.signal.reason.message));
+    return never();
+  });
+  const client = await connected(server);
+  client.write(GET);
+
+  await endsAfter(client, T, seconds());
+
+  assert.equal(client.bytes.length, 0);
+  assert.deepEqual(await aborts.next(), ['AbortError', 'The connection was closed.']);
+  assert.equal(server.pendingRequests, 0);
+});
+
+meanwhile('a response that falls silent breaks off', async () => {
+  const cancels = calls('cancel', { patience: PATIENCE_MS });
+  const silent = new ReadableStream({
+    start: (controller) => void sleep(0.1).then(() => controller.enqueue(bytes('piece'))),
+    cancel: (reason) => cancels(reason.name),
+  });
+  const client = await connected(start(() => new Response(silent)));
+  client.write(GET);
+  await client.response();
+  assert.equal(String(await readChunk(client)), 'piece');
+
+  await endsAfter(client, T, seconds());
+
+  assert.ok(!client.bytes.toString().endsWith('0\r\n\r\n'));
+  assert.deepEqual(await cancels.next(), ['AbortError']);
+});
+
+meanwhile('a response that comes piece by piece goes on', async () => {
+  let left = 5;
+  const pull = async (controller) => {
+    await sleep(T * 0.45);
+    controller.enqueue(bytes('piece '));
+    if (--left === 0) controller.close();
+  };
+  const client = await connected(start(() => new Response(new ReadableStream({ pull }))));
+  client.write(GET);
+
+  assert.equal((await readResponse(client)).text, 'piece '.repeat(5));
+});
+
+meanwhile('a body that stops on its way fails', async () => {
+  const failures = calls('a failure', { patience: PATIENCE_MS });
+  const client = await connected(
+    start(async (req) => {
+      await req.text().catch((error) => failures(error.name, error.message, req.signal.aborted));
+      return hello();
+    }),
+  );
+  client.write(request('POST', '/', { 'Content-Length': 10 }, 'abc'));
+
+  await endsAfter(client, T, seconds());
+
+  assert.deepEqual(await failures.next(), ['AbortError', 'The connection was closed.', true]);
+  assert.equal(client.bytes.length, 0);
+});
+
+for (const [what, head, piece] of [
+  ['', { 'Content-Length': 100_000 }, 'x'],
+  [' in chunks', { 'Transfer-Encoding': 'chunked' }, '1\r\nx\r\n'],
+]) {
+  meanwhile(`a body that trickles${what} fails, although there is always a byte`, async () => {
+    const failures = calls('a failure', { patience: PATIENCE_MS });
+    const client = await connected(start((req) => req.text().catch((error) => failures(error.name))));
+    client.write(request('POST', '/', head));
+    const since = seconds();
+
+    pace(client, T / 20, piece);
+
+    await endsAfter(client, T, since);
+    assert.deepEqual(await failures.next(), ['AbortError']);
+  });
+}
+
+meanwhile('a body that trickles behind its answer ends the connection too', async () => {
+  const client = await connected(start(hello));
+  client.write(request('POST', '/', { 'Content-Length': 100_000 }));
+  assert.equal((await readResponse(client)).text, 'x');
+  const since = seconds();
+
+  pace(client, T / 20, 'x');
+
+  await endsAfter(client, T, since);
+});
+
+meanwhile('a body that comes at 64 KiB a second may take longer than the timeout', async () => {
+  const client = await connected(start(async (req) => new Response(String((await req.arrayBuffer()).byteLength))));
+  const count = T * 8;
+  client.write(request('POST', '/', { 'Content-Length': count * 16 * KIBIBYTE }));
+
+  pace(client, 0.25, 'x'.repeat(16 * KIBIBYTE), count);
+
+  assert.equal((await readResponse(client)).text, String(count * 16 * KIBIBYTE));
+});
+
+meanwhile('a handler that has the whole body may take its time, and the connection its timeout after that', async () => {
+  const client = await connected(
+    start(async (req) => {
+      const words = await req.text();
+      await timeoutPassed();
+      return new Response(words);
+    }),
+  );
+  client.write(request('POST', '/', {}, 'abc'));
+
+  assert.equal((await readResponse(client)).text, 'abc');
+
+  await endsAfter(client, T, seconds());
+});
+
+meanwhile('a handler that has the whole body and hangs is given up when the client has closed its half', async () => {
+  const server = start(never);
+  const client = await connected(server);
+  client.write(request('POST', '/', {}, 'abc'));
+  const since = seconds();
+
+  client.halfClose();
+
+  await endsAfter(client, differs('half-close') ? T : 0, since);
+  assert.equal(server.pendingRequests, 0);
+});
+
+meanwhile('a handler that reads nothing and hangs is given up when the client has gone behind its content', async () => {
+  const server = start(never);
+  const client = await connected(server);
+  client.write(request('POST', '/', {}, 'x'.repeat(40 * KIBIBYTE)));
+  const since = seconds();
+
+  client.halfClose();
+
+  // It is noticed one timeout later, and the handler has another.
+  assert.equal(await client.ended(), 'FIN');
+  assert.ok(seconds() - since < 2 * T + LATE);
+  assert.equal(server.pendingRequests, 0);
+});
+
+meanwhile('a handshake may take its time', async () => {
+  const server = start(
+    async (req, own) => {
+      await timeoutPassed();
+      own.upgrade(req);
+    },
+    { websocket: {} },
+  );
+  const client = await connected(server);
+  client.write(handshake());
+
+  assert.equal((await client.response()).status, 101);
+});
+
+for (const idleTimeout of [0, -1]) {
+  meanwhile(`idleTimeout: ${idleTimeout} is none`, async () => {
+    const server = start((req) => (req.url.endsWith('/hangs') ? timeoutPassed().then(hello) : hello()), { idleTimeout });
+    const client = await connected(server);
+
+    client.write(request('GET', '/hangs'));
+    assert.equal((await readResponse(client)).text, 'x');
+    await timeoutPassed();
+    client.write(GET);
+
+    assert.equal((await readResponse(client)).text, 'x');
+  });
+}
+
+meanwhile('idleTimeout stays what it was after a reload', async () => {
+  const server = start(never);
+  server.reload({ fetch: never, idleTimeout: 100 });
+  const client = await connected(server);
+  client.write(GET);
+
+  await endsAfter(client, T, seconds());
+});
+
+meanwhile('timeout() gives a request more time', async () => {
+  const client = await connected(
+    start((req, own) => {
+      own.timeout(req, 2 * T);
+      return never();
+    }),
+  );
+  client.write(GET);
+
+  await endsAfter(client, 2 * T, seconds());
+});
+
+meanwhile('timeout() gives a request less time', async () => {
+  const client = await connected(
+    start(
+      (req, own) => {
+        own.timeout(req, T);
+        return never();
+      },
+      { idleTimeout: 100 },
+    ),
+  );
+  client.write(GET);
+
+  await endsAfter(client, T, seconds());
+});
+
+meanwhile('timeout() counts from the call', async () => {
+  const times = calls('a time', { patience: PATIENCE_MS });
+  const client = await connected(
+    start(async (req, own) => {
+      await sleep(T * 0.4);
+      own.timeout(req, T);
+      times(seconds());
+      return never();
+    }),
+  );
+  client.write(GET);
+
+  await endsAfter(client, T, (await times.next())[0]);
+});
+
+for (const value of [0, -1, Number.NaN, Infinity]) {
+  meanwhile(`timeout(req, ${value}) gives it all the time there is`, async () => {
+    const client = await connected(
+      start(async (req, own) => {
+        own.timeout(req, value);
+        await timeoutPassed();
+        return hello();
+      }),
+    );
+    client.write(GET);
+
+    assert.equal((await readResponse(client)).text, 'x');
+  });
+}
+
+meanwhile('timeout() holds until the next request, which has the time of the server', async () => {
+  const server = start((req, own) => {
+    if (req.url.endsWith('/more')) own.timeout(req, 100);
+    return hello();
+  });
+  const client = await connected(server);
+  client.write(request('GET', '/more'));
+  await readResponse(client);
+  await timeoutPassed();
+
+  client.write(GET);
+  assert.equal((await readResponse(client)).text, 'x');
+
+  await endsAfter(client, T, seconds());
+});
+
+// In processes of their own: the warning is printed once.
+for (const [what, options, warnings] of [
+  ['is told once about a handler that took longer than the default', 'development: true', 1],
+  ['is told nothing when the timeout was chosen', 'development: true, idleTimeout: 10', 0],
+  ['is told nothing in production', 'development: false', 0],
+]) {
+  meanwhile(`whoever reads the log ${what}`, async () => {
+    const child = run(`
+      const server = serve({ ${options}, fetch: () => new Promise(() => {}) });
+      const clients = await Promise.all([1, 2].map(() => connectTo(server)));
+      for (const client of clients) client.write(request('GET', '/'));
+      for (const client of clients) client.patience = ${PATIENCE_MS};
+      await Promise.all(clients.map((client) => client.ended()));
+      process.exit();
+    `);
+    // Before that nothing can have been printed, and exited() has its own patience.
+    await sleep(FIRST);
+
+    const { stderr } = await child.exited();
+
+    const told = stderr.match(/timed out a request after 10 seconds\. Pass `idleTimeout` to configure\./g) ?? [];
+    assert.equal(told.length, warnings, stderr);
+  });
+}
+
+afterwards('a response that is not read breaks off', async () => {
+  const aborts = calls('abort', { patience: PATIENCE_MS });
+  const client = await connected(
+    start((req) => {
+      req.signal.addEventListener('abort', () => aborts(seconds()));
+      return new Response(new Uint8Array(MORE_THAN_A_SOCKET_TAKES));
+    }),
+  );
+  client.pause();
+  client.write(GET);
+  const since = seconds();
+
+  const [then] = await aborts.next();
+
+  assert.ok(then - since >= T - EARLY && then - since <= T + LATE, `aborted after ${then - since} s`);
+});
+
+afterwards('a response that is read slowly goes on', async () => {
+  const client = await connected(start(() => new Response(new Uint8Array(MORE_THAN_A_SOCKET_TAKES))));
+  client.pause();
+  client.write(request('GET', '/', { Connection: 'close' }));
+  const since = seconds();
+
+  // A pause is shorter than the timeout, all of them together are longer.
+  while (seconds() - since < T * 1.5) {
+    await sleep(T * 0.4);
+    client.resume();
+    await sleep(0.005);
+    client.pause();
+  }
+  client.resume();
+
+  assert.equal(await client.ended(), 'FIN');
+  const head = client.bytes.indexOf('\r\n\r\n') + 4;
+  assert.equal(client.bytes.length - head, MORE_THAN_A_SOCKET_TAKES);
+});
+
+// Bun stops reading too, but takes that for silence of the client.
+if (exact) {
+  afterwards('a handler may take its time between two pieces of a body', async () => {
+    const client = await connected(
+      start(async (req) => {
+        const sizes = [];
+        for await (const piece of req.body) {
+          if (sizes.length === 0) await timeoutPassed();
+          sizes.push(piece.length);
+        }
+        return new Response(String(sizes.reduce((sum, size) => sum + size)));
+      }),
+    );
+
+    client.write(request('POST', '/', {}, 'x'.repeat(4 * KIBIBYTE * KIBIBYTE)));
+
+    assert.equal((await readResponse(client)).text, String(4 * KIBIBYTE * KIBIBYTE));
+  });
+}

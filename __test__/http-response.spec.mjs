@@ -1,0 +1,732 @@
+// What a handler returns and what then goes over the wire, with the host's Response and with mantou's own.
+
+import assert from 'node:assert/strict';
+import { afterEach, describe, test } from 'node:test';
+import { differs } from './differences.mjs';
+import { calls } from './support/calls.mjs';
+import { cleanUp } from './support/connect.mjs';
+import { killPrograms, run } from './support/program.mjs';
+import { connectTo, exchange, isChunked, readChunk, readResponse, request } from './support/raw-http.mjs';
+import { isBunRuntime, mantou, notYetInBun, serve } from './support/target.mjs';
+
+afterEach(cleanUp);
+afterEach(killPrograms);
+
+const MEGABYTE = 1024 * 1024;
+const start = (fetch, options) => serve({ development: false, fetch, ...options });
+const bytes = (words) => new TextEncoder().encode(words);
+/** A later turn of the event loop: what comes after was not there at once. */
+const later = () => new Promise((resolve) => setTimeout(resolve));
+
+/** What a server with this handler answers to one request. */
+async function answer(fetch, sent = request('GET', '/'), options = {}) {
+  return (await exchange(start(fetch, options), sent)).response;
+}
+
+const classes = { "the host's Response": globalThis.Response };
+if (mantou.Response !== undefined && mantou.Response !== globalThis.Response) classes["mantou's Response"] = mantou.Response;
+
+for (const [whose, Response] of Object.entries(classes)) {
+  const isHosts = Response === globalThis.Response;
+  describe(whose, () => {
+    describe('the body of a response', () => {
+      const OCTETS = 'application/octet-stream';
+      const TEXT = 'text/plain;charset=utf-8';
+      const view = (View, ...items) => new View(items);
+
+      // Of Node's Response an empty string is text too, and no host's tells that it was made from bytes: row 'host-classes'.
+      for (const [what, make, content, type] of [
+        ['a string', () => 'hé', 'hé', TEXT],
+        ['an empty string', () => '', '', isBunRuntime ? undefined : TEXT],
+        ['null', () => null, '', undefined],
+        ['nothing', () => undefined, '', undefined],
+        ['a number', () => 5, '5', TEXT],
+        ['a Uint8Array', () => view(Uint8Array, 97, 98), 'ab', OCTETS],
+        ['an empty Uint8Array', () => new Uint8Array(0), '', undefined],
+        ['part of a Uint8Array', () => bytes('abcd').subarray(1, 3), 'bc', OCTETS],
+        ['an ArrayBuffer', () => bytes('ab').buffer, 'ab', OCTETS],
+        ['a DataView', () => new DataView(bytes('abcd').buffer, 1, 2), 'bc', OCTETS],
+        ['a Buffer', () => Buffer.from('ab'), 'ab', OCTETS],
+        ['an Int8Array', () => view(Int8Array, 97), 'a', OCTETS],
+        ['a Uint8ClampedArray', () => view(Uint8ClampedArray, 97), 'a', OCTETS],
+        ['a Uint16Array', () => view(Uint16Array, 97), 'a\0', OCTETS],
+        ['an Int16Array', () => view(Int16Array, 97), 'a\0', OCTETS],
+        ['a Uint32Array', () => view(Uint32Array, 97), 'a\0\0\0', OCTETS],
+        ['an Int32Array', () => view(Int32Array, 97), 'a\0\0\0', OCTETS],
+        ['a Float32Array', () => view(Float32Array, 0), '\0\0\0\0', OCTETS],
+        ['a Float64Array', () => view(Float64Array, 0), '\0\0\0\0\0\0\0\0', OCTETS],
+        ['a BigInt64Array', () => view(BigInt64Array, 97n), 'a\0\0\0\0\0\0\0', OCTETS],
+        ['a BigUint64Array', () => view(BigUint64Array, 97n), 'a\0\0\0\0\0\0\0', OCTETS],
+        [
+          'URLSearchParams',
+          () => new URLSearchParams({ a: '1', b: 'é &' }),
+          'a=1&b=%C3%A9+%26',
+          'application/x-www-form-urlencoded;charset=utf-8',
+        ],
+      ]) {
+        test(`may be ${what}`, { skip: type === OCTETS && notYetInBun('the content type of bytes') }, async () => {
+          const response = await answer(() => new Response(make()));
+
+          assert.deepEqual(
+            [response.status, response.text, response.header('content-length')],
+            [200, content, String(Buffer.byteLength(content))],
+          );
+          // Ours knows that it was made from bytes.
+          if (type === OCTETS && isHosts && differs('host-classes')) assert.equal(response.header('content-type'), undefined);
+          else assert.equal(response.header('content-type')?.toLowerCase(), type);
+        });
+      }
+
+      // Node's Response does not tell how long a Blob or a form is: row 'host-classes'.
+      const assertLength = (response) => {
+        const length = String(response.body.length);
+        if (isHosts && !isBunRuntime) assert.ok(isChunked(response) || response.header('content-length') === length);
+        else assert.equal(response.header('content-length'), length);
+      };
+
+      test('may be a Blob, whose type is the content type', async () => {
+        const response = await answer(() => new Response(new Blob(['hel', 'lo'], { type: 'text/x-mine' })));
+
+        assert.deepEqual([response.text, response.header('content-type')], ['hello', 'text/x-mine']);
+        assertLength(response);
+      });
+
+      test('may be a Blob of nothing, of a part of another, or of much', async () => {
+        const big = new Blob([new Uint8Array(MEGABYTE).fill(97)]);
+        for (const [blob, length] of [
+          [new Blob([]), 0],
+          [big.slice(5, 10), 5],
+          [big, MEGABYTE],
+        ]) {
+          const response = await answer(() => new Response(blob));
+
+          assert.equal(response.text, 'a'.repeat(length));
+          assertLength(response);
+        }
+      });
+
+      test('may be FormData', async () => {
+        const form = new FormData();
+        form.append('field', 'value');
+        form.append('upload', new File(['contents'], 'name.txt', { type: 'text/plain' }));
+
+        const response = await answer(() => new Response(form));
+
+        const received = await new Response(response.body, { headers: { 'content-type': response.header('content-type') } }).formData();
+        assert.match(response.header('content-type'), /^multipart\/form-data; boundary=/);
+        assert.deepEqual(
+          [received.get('field'), received.get('upload').name, await received.get('upload').text()],
+          ['value', 'name.txt', 'contents'],
+        );
+        assertLength(response);
+      });
+
+      test('may be JSON', async () => {
+        const response = await answer(() => Response.json({ a: 1 }));
+
+        assert.equal(response.text, '{"a":1}');
+        assert.match(response.header('content-type'), /^application\/json/);
+        assert.equal(response.header('content-length'), '7');
+      });
+
+      test('is cut from the moment it is given: later changes to the bytes do not show', async () => {
+        const source = bytes('before');
+
+        const response = await answer(() => {
+          const made = new Response(source);
+          source.set(bytes('AFTER!'));
+          return made;
+        });
+
+        assert.equal(response.text, 'before');
+      });
+
+      test('keeps the content type the handler gave', async () => {
+        const response = await answer(() => new Response('<p>', { headers: { 'content-type': 'text/html' } }));
+
+        assert.deepEqual(
+          response.headers.filter(([name]) => /^content-type$/i.test(name)).map(([, value]) => value),
+          ['text/html'],
+        );
+      });
+
+      test('has the true length, whatever the handler says', async () => {
+        const response = await answer(() => new Response('abc', { headers: { 'content-length': '10', 'transfer-encoding': 'chunked' } }));
+
+        assert.deepEqual([response.text, response.header('content-length'), isChunked(response)], ['abc', '3', false]);
+      });
+    });
+
+    describe('a streamed response', () => {
+      /** A stream that gives these chunks, one per turn of the event loop. */
+      const trickle = (chunks, source = {}) =>
+        new ReadableStream({
+          ...source,
+          async pull(controller) {
+            await later();
+            if (chunks.length === 0) controller.close();
+            else controller.enqueue(bytes(chunks.shift()));
+          },
+        });
+
+      test('is chunked, one chunk for each enqueue', async () => {
+        const response = await answer(() => new Response(trickle(['a', 'bc', 'def'])));
+
+        assert.ok(isChunked(response));
+        assert.equal(response.header('content-length'), undefined);
+        assert.deepEqual(response.chunks.map(String), ['a', 'bc', 'def']);
+      });
+
+      test('arrives while it is made', async () => {
+        let controller;
+        const server = start(
+          () =>
+            new Response(
+              new ReadableStream({
+                start(own) {
+                  controller = own;
+                  setTimeout(() => controller.enqueue(bytes('first')));
+                },
+              }),
+            ),
+        );
+        const client = await connectTo(server);
+        client.write(request('GET', '/'));
+        await client.response();
+
+        assert.equal(String(await readChunk(client)), 'first');
+        controller.enqueue(bytes('second'));
+        assert.equal(String(await readChunk(client)), 'second');
+        controller.close();
+        assert.equal(String(await readChunk(client)), '');
+      });
+
+      for (const [what, make, content] of [
+        [
+          'that is finished at once',
+          () =>
+            new ReadableStream({
+              start(controller) {
+                controller.enqueue(bytes('ab'));
+                controller.enqueue(bytes('cd'));
+                controller.close();
+              },
+            }),
+          'abcd',
+        ],
+        ['that is empty', () => new ReadableStream({ start: (controller) => controller.close() }), ''],
+      ]) {
+        test(`${what} is sent with its length`, async () => {
+          const response = await answer(() => new Response(make()));
+
+          assert.deepEqual(
+            [response.text, response.header('content-length'), isChunked(response)],
+            [content, String(content.length), false],
+          );
+        });
+      }
+
+      test('is chunked whatever content-length the handler gave', async () => {
+        for (const length of ['4', '10', '2']) {
+          const response = await answer(() => new Response(trickle(['ab', 'cd']), { headers: { 'content-length': length } }));
+
+          assert.deepEqual([response.text, response.header('content-length'), isChunked(response)], ['abcd', undefined, true]);
+        }
+      });
+
+      for (const [what, make] of [
+        [
+          'an async generator',
+          () =>
+            (async function* () {
+              yield 'one ';
+              await later();
+              yield bytes('two');
+            })(),
+        ],
+        [
+          'an async iterable',
+          () => ({
+            async *[Symbol.asyncIterator]() {
+              yield 'one ';
+              await later();
+              yield 'two';
+            },
+          }),
+        ],
+        ['the readable half of a TransformStream', () => trickle(['one ', 'two']).pipeThrough(new TransformStream())],
+        ['a byte stream', () => trickle(['one ', 'two'], { type: 'bytes' })],
+      ]) {
+        test(`may be ${what}`, async () => {
+          const response = await answer(() => new Response(make()));
+
+          assert.equal(response.text, 'one two');
+          assert.ok(isChunked(response));
+        });
+      }
+
+      test('may have empty pieces, which do not end it', async () => {
+        assert.equal((await answer(() => new Response(trickle(['', 'a', '', 'b'])))).text, 'ab');
+      });
+
+      test('may be the response of another server', async () => {
+        const upstream = start(() => new Response(trickle(['up', 'stream']), { headers: { 'x-from': 'upstream' } }));
+
+        const response = await answer(() => fetch(`http://127.0.0.1:${upstream.port}/`));
+
+        assert.deepEqual([response.text, response.header('x-from')], ['upstream', 'upstream']);
+      });
+
+      test('is cancelled when the client leaves', async () => {
+        const cancels = calls('cancel');
+        let signal;
+        let controller;
+        const server = start((req) => {
+          signal = req.signal;
+          return new Response(
+            new ReadableStream({
+              async pull(own) {
+                await later();
+                controller = own;
+                own.enqueue(bytes('first'));
+                await new Promise(() => {});
+              },
+              cancel: cancels,
+            }),
+          );
+        });
+        const client = await connectTo(server);
+        client.write(request('GET', '/'));
+        await client.response();
+        await readChunk(client);
+
+        client.destroy();
+
+        const [reason] = await cancels.next();
+        assert.deepEqual([reason.name, reason.message, signal.aborted], ['AbortError', 'The connection was closed.', true]);
+        assert.throws(() => controller.enqueue(bytes('late')), TypeError);
+      });
+
+      test('that is an async generator is returned from when the client leaves', async () => {
+        const ends = calls('finally');
+        const server = start(
+          () =>
+            new Response(
+              (async function* () {
+                try {
+                  for (;;) {
+                    yield 'again ';
+                    await later();
+                  }
+                } finally {
+                  ends();
+                }
+              })(),
+            ),
+        );
+        const client = await connectTo(server);
+        client.write(request('GET', '/'));
+        await client.response();
+        await readChunk(client);
+
+        client.destroy();
+
+        await ends.next();
+      });
+
+      test('is not pulled any further while the client does not read', async () => {
+        const LIMIT = 100;
+        let pulled = 0;
+        const server = start((req) =>
+          req.url.endsWith('/endless')
+            ? new Response(
+                new ReadableStream({
+                  async pull(controller) {
+                    await null;
+                    if (++pulled > LIMIT) controller.close();
+                    else controller.enqueue(new Uint8Array(MEGABYTE));
+                  },
+                }),
+              )
+            : new Response('others are served'),
+        );
+        const client = await connectTo(server);
+        client.pause();
+        client.write(request('GET', '/endless'));
+
+        // Until nothing was pulled while twenty others were served.
+        for (let before = -1; before !== pulled || pulled === 0; ) {
+          before = pulled;
+          for (let others = 0; others < 20; others++) (await exchange(server, request('GET', '/'))).client.destroy();
+        }
+
+        assert.ok(pulled < LIMIT, `${pulled} MB were pulled`);
+        client.destroy();
+      });
+
+      // In processes of their own: the errors are printed, or thrown by the test runner.
+      for (const [what, stream] of [
+        [
+          'a stream errors',
+          'new ReadableStream({ async pull(controller) { await later(); if (first()) controller.enqueue(Buffer.from("first")); else controller.error(new Error("x")); } })',
+        ],
+        [
+          'a stream throws',
+          'new ReadableStream({ async pull(controller) { await later(); if (first()) controller.enqueue(Buffer.from("first")); else throw new Error("x"); } })',
+        ],
+        ['an async generator throws', '(async function* () { if (first()) yield "first"; await later(); throw new Error("x"); })()'],
+      ]) {
+        for (const early of [true, false]) {
+          test(`resets the connection when ${what} ${early ? 'before' : 'after'} the first byte, without calling error`, async () => {
+            const program = run(`
+          let firsts = ${early ? 0 : 1};
+          const first = () => firsts-- > 0;
+          const later = () => new Promise((resolve) => setTimeout(resolve, 20));
+          const server = serve({
+            development: false,
+            fetch: (req) => new Response(req.url.endsWith('/fails') ? ${stream} : 'others are served'),
+            error() { print('error was called'); },
+          });
+          print(server.port);
+        `);
+            const port = Number(await program.line());
+            const client = await connectTo({ port });
+
+            client.write(request('GET', '/fails'));
+            if (!early) {
+              await client.response();
+              assert.equal(String(await readChunk(client)), 'first');
+            }
+
+            assert.equal(await client.ended(), 'RST');
+            const received = client.bytes.toString();
+            assert.ok(early ? !received.includes('\r\n\r\n') : !received.endsWith('0\r\n\r\n'), received);
+            assert.equal((await exchange({ port }, request('GET', '/'))).response.text, 'others are served');
+          });
+        }
+      }
+    });
+
+    describe('the head of a response', () => {
+      for (const [status, reason] of [
+        [200, 'OK'],
+        [201, 'Created'],
+        [206, 'Partial Content'],
+        [301, 'Moved Permanently'],
+        [400, 'Bad Request'],
+        [404, 'Not Found'],
+        [422, 'Unprocessable Entity'],
+        [500, 'Internal Server Error'],
+        [503, 'Service Unavailable'],
+      ]) {
+        test(`has the status ${status} ${reason}`, async () => {
+          const response = await answer(() => new Response('body', { status }));
+
+          assert.deepEqual([response.status, response.reason, response.text], [status, reason, 'body']);
+        });
+      }
+
+      test('has a status nobody registered', async () => {
+        const response = await answer(() => new Response('body', { status: 599 }));
+
+        assert.deepEqual([response.status, response.reason, response.text], [599, differs('reason-phrase') ? '' : 'HM', 'body']);
+      });
+
+      test('has the statusText of the handler', async () => {
+        const response = await answer(() => new Response('body', { status: 200, statusText: 'Quite Fine' }));
+
+        assert.equal(response.reason, differs('reason-phrase') ? 'Quite Fine' : 'OK');
+      });
+
+      for (const status of [204, 304]) {
+        test(`of a ${status} has no length and no body, and the connection goes on`, async () => {
+          const server = start(() => new Response(null, { status }));
+          const { client, response } = await exchange(server, request('GET', '/'));
+
+          client.write(request('GET', '/'));
+
+          assert.deepEqual(
+            [response.status, response.header('content-length'), response.header('transfer-encoding')],
+            [status, undefined, undefined],
+          );
+          assert.equal((await readResponse(client)).status, status);
+        });
+      }
+
+      test('of a 205 has the length 0', async () => {
+        assert.equal((await answer(() => new Response(null, { status: 205 }))).header('content-length'), '0');
+      });
+
+      test('of a redirect has its location', async () => {
+        const response = await answer(() => Response.redirect('http://example.org/there', 302));
+
+        assert.deepEqual(
+          [response.status, response.header('location'), response.header('content-length')],
+          [302, 'http://example.org/there', '0'],
+        );
+      });
+
+      test('has one line for each cookie, and one for all values of another name', async () => {
+        const headers = new Headers([
+          ['set-cookie', 'a=1; Path=/'],
+          ['x-many', '1'],
+          ['set-cookie', 'b=2'],
+          ['x-many', '2'],
+        ]);
+
+        const response = await answer(() => new Response('x', { headers }));
+
+        const values = (wanted) => response.headers.filter(([name]) => name.toLowerCase() === wanted).map(([, value]) => value);
+        assert.deepEqual(values('set-cookie'), ['a=1; Path=/', 'b=2']);
+        assert.deepEqual(values('x-many'), ['1, 2']);
+      });
+
+      test('has the date of now, or the one of the handler', async () => {
+        const before = Math.floor(Date.now() / 1000) * 1000;
+        const date = Date.parse((await answer(() => new Response('x'))).header('date'));
+
+        // A server may make the Date line once a second.
+        assert.ok(date >= before - 2000 && date <= Date.now(), `${date} is not about ${before}`);
+        const headers = { date: 'Thu, 01 Jan 1970 00:00:00 GMT' };
+        const own = await answer(() => new Response('x', { headers }));
+        assert.deepEqual(
+          own.headers.filter(([name]) => /^date$/i.test(name)).map(([, value]) => value),
+          [headers.date],
+        );
+      });
+
+      test('has header values of any byte as Latin-1', async () => {
+        assert.equal((await answer(() => new Response('x', { headers: { 'x-name': 'café' } }))).header('x-name'), 'café');
+      });
+    });
+
+    describe('the response to HEAD', () => {
+      const head = (make) => answer(() => make(), request('HEAD', '/'));
+
+      for (const [what, make, length] of [
+        ['a string', () => new Response('hello'), '5'],
+        ['null', () => new Response(null), '0'],
+        ['null with a length of the handler', () => new Response(null, { headers: { 'content-length': '1234' } }), '1234'],
+      ]) {
+        test(`has the length of ${what} and no body`, async () => {
+          const server = start(make);
+          const { client, response } = await exchange(server, request('HEAD', '/'));
+
+          client.write(request('HEAD', '/'));
+
+          assert.deepEqual([response.status, response.header('content-length')], [200, length]);
+          assert.equal((await readResponse(client, 'HEAD')).status, 200); // nothing was between the two
+        });
+      }
+
+      test('has the headers of the handler', async () => {
+        assert.equal((await head(() => new Response('x', { headers: { 'x-mine': '1' } }))).header('x-mine'), '1');
+      });
+
+      test('has no length for a stream, which is cancelled', async () => {
+        const cancels = calls('cancel');
+        const pull = (controller) => later().then(() => controller.enqueue(bytes('x')));
+        const stream = new ReadableStream({ pull, cancel: cancels });
+
+        const response = await head(() => new Response(stream));
+
+        assert.deepEqual([response.header('content-length'), isChunked(response)], [undefined, true]);
+        await cancels.next();
+      });
+    });
+
+    describe('a handler that fails', () => {
+      /** What `error` was called with: its arguments and `this`, as told by the response it gave. */
+      async function errorOf(fetch) {
+        const errors = calls('error');
+        const server = start(fetch, {
+          error(...args) {
+            errors(this === server, ...args);
+            return new Response('handled', { status: 503 });
+          },
+        });
+        const { response } = await exchange(server, request('GET', '/'));
+        assert.deepEqual([response.status, response.text], [503, 'handled']);
+        assert.equal(errors.all.length, 1);
+        const [own, error, ...rest] = errors.all[0];
+        assert.deepEqual([own, rest], [true, []]);
+        return error;
+      }
+
+      for (const value of [new TypeError('boom'), 'a string', undefined, null, 5, { plain: true }, new Response('thrown')]) {
+        const name = value instanceof Error ? 'an Error' : Object.prototype.toString.call(value);
+        test(`hands ${name} it threw to error, as it is`, async () => {
+          const error = await errorOf(() => {
+            throw value;
+          });
+
+          assert.equal(error, value);
+        });
+
+        test(`hands ${name} it rejected with to error, as it is`, async () => {
+          const error = await errorOf(async () => {
+            await later();
+            throw value;
+          });
+
+          assert.equal(error, value);
+        });
+      }
+
+      test('hands an Error it returned to error', async () => {
+        const returned = new RangeError('returned');
+
+        assert.equal(await errorOf(() => returned), returned);
+      });
+
+      const USED = {
+        name: 'TypeError',
+        code: 'ERR_BODY_ALREADY_USED',
+        message: 'Response body already used. A Response body can only be sent once; create a new Response for each request.',
+      };
+      const shown = ({ name, code, message }) => ({ name, code, message });
+
+      test('by returning a Response that was read', async () => {
+        const error = await errorOf(async () => {
+          const response = new Response('x');
+          await response.text();
+          return response;
+        });
+
+        assert.deepEqual(shown(error), USED);
+      });
+
+      test('by returning the same Response twice', async () => {
+        const same = new Response('once');
+        const errors = calls('error');
+        const server = start(() => same, {
+          error(error) {
+            errors(shown(error));
+            return new Response('handled');
+          },
+        });
+
+        const texts = [];
+        for (let count = 0; count < 2; count++) texts.push((await exchange(server, request('GET', '/'))).response.text);
+
+        assert.deepEqual([texts, errors.all, same.bodyUsed], [['once', 'handled'], [[USED]], true]);
+      });
+
+      test('not by returning the same Response without a body twice', async () => {
+        const same = new Response(null, { status: 201 });
+        const server = start(() => same);
+
+        for (let count = 0; count < 2; count++) assert.equal((await exchange(server, request('GET', '/'))).response.status, 201);
+      });
+
+      test('not by cloning the Response it returns', async () => {
+        const response = await answer(() => {
+          const made = new Response('whole');
+          made.clone();
+          return made;
+        });
+
+        assert.equal(response.text, 'whole');
+      });
+
+      test('by returning a Response whose stream is locked', async () => {
+        const error = await errorOf(() => {
+          const response = new Response(new ReadableStream({ pull: (controller) => controller.enqueue(bytes('x')) }));
+          response.body.getReader();
+          return response;
+        });
+
+        assert.ok(error instanceof Error);
+        assert.deepEqual([error.code, error.message], ['ERR_STREAM_CANNOT_PIPE', 'Stream already used, please create a new one']);
+      });
+
+      test('by returning Response.error()', async () => {
+        const { message } = await errorOf(() => Response.error());
+
+        assert.match(message, /^Cannot send a Response with status 0\./);
+      });
+
+      for (const [what, error] of [
+        ['a Response', () => new Response('handled')],
+        ['a promise of a Response', async () => later().then(() => new Response('handled'))],
+      ]) {
+        test(`is answered with ${what} from error`, async () => {
+          const response = await answer(
+            () => {
+              throw new Error('x');
+            },
+            request('GET', '/'),
+            { error },
+          );
+
+          assert.deepEqual([response.status, response.text], [200, 'handled']);
+        });
+      }
+
+      // In processes of their own: these errors are printed and leave their mark on the exit status.
+      const program = (options) => run(`const server = serve({ ${options} }); print(server.port);`);
+      const THROWS = 'fetch(_req, own) { own.stop(); throw new Error("boom"); }';
+
+      for (const [what, options, printed] of [
+        ['there is no error handler', THROWS, /boom/],
+        ['it rejects and there is no error handler', `async ${THROWS}`, /boom/],
+        ['error gives undefined', `${THROWS}, error() {}`, /boom/],
+        ['error gives null', `${THROWS}, error: () => null`, /boom/],
+        ['error gives a string', `${THROWS}, error: () => 'x'`, /boom/],
+        ['error gives a promise of nothing', `${THROWS}, error: async () => {}`, /boom/],
+        ['error throws', `${THROWS}, error() { throw new Error('worse'); }`, /worse/],
+        ['error rejects', `${THROWS}, async error() { throw new Error('worse'); }`, /worse/],
+        [
+          'error gives a Response that was read',
+          `${THROWS}, async error() { const used = new Response('x'); await used.text(); return used; }`,
+          /already used/,
+        ],
+      ]) {
+        test(`is answered with a 500, printed, and makes the exit status 1 when ${what}`, async () => {
+          const child = program(`development: false, ${options}`);
+          const { client, response } = await exchange({ port: Number(await child.line()) }, request('GET', '/'));
+          client.destroy();
+
+          assert.deepEqual([response.status, response.header('content-type'), response.text], [500, 'text/plain', 'Something went wrong!']);
+          const { code, stderr } = await child.exited();
+          assert.equal(code, 1);
+          assert.match(stderr, printed);
+        });
+      }
+
+      test('neither stops the server nor is an uncaughtException or unhandledRejection', async () => {
+        const child = program(`
+      development: false,
+      fetch(req) {
+        process.on('uncaughtException', () => print('uncaughtException'));
+        process.on('unhandledRejection', () => print('unhandledRejection'));
+        if (req.url.endsWith('/throws')) throw new Error('boom');
+        if (req.url.endsWith('/rejects')) return Promise.reject(new Error('boom'));
+        process.exitCode = 3;
+        server.stop();
+        return new Response('still here');
+      }`);
+        const client = await connectTo({ port: Number(await child.line()) });
+
+        const seen = [];
+        for (const path of ['/throws', '/rejects', '/']) {
+          client.write(request('GET', path));
+          seen.push((await readResponse(client)).status);
+        }
+
+        assert.deepEqual(seen, [500, 500, 200]);
+        assert.deepEqual((await child.exited()).lines.slice(1), []);
+      });
+
+      test('in development is answered with a page that tells the error', async () => {
+        const child = program(`development: true, ${THROWS}`);
+
+        const { response } = await exchange({ port: Number(await child.line()) }, request('GET', '/'));
+
+        assert.equal(response.status, 500);
+        assert.match(response.header('content-type'), /^text\/html/);
+        assert.match(response.text, /boom/);
+      });
+    });
+  });
+}

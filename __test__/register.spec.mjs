@@ -1,0 +1,172 @@
+// `mantou/register`: what it puts in place, and that nothing else changes a global.
+
+import assert from 'node:assert/strict';
+import { afterEach, describe, test } from 'node:test';
+import { killPrograms, runBare } from './support/program.mjs';
+import { isBunRuntime } from './support/target.mjs';
+
+afterEach(killPrograms);
+
+const index = JSON.stringify(new URL('../index.js', import.meta.url).href);
+const register = JSON.stringify(new URL('../register.js', import.meta.url).href);
+const inNode = { skip: isBunRuntime && 'in Bun there is nothing to put in place' };
+
+/** What a program prints, as JSON; it must end well. Node warns of some globals when they are read. */
+async function printed(source) {
+  const { code, stderr, lines } = await runBare(source, { NODE_NO_WARNINGS: '1' }).exited();
+  assert.deepEqual([code, stderr], [0, '']);
+  return lines.map((line) => JSON.parse(line));
+}
+
+const WATCHED = `['Request', 'Response', 'Headers', 'Blob', 'ReadableStream', 'URL', 'AbortController', 'WebSocket', 'fetch', 'Bun']`;
+
+test('importing mantou changes no global', async () => {
+  const [same] = await printed(`
+    const names = [...new Set([...Object.getOwnPropertyNames(globalThis), ...${WATCHED}])];
+    const read = () => new Map(names.map((name) => [name, globalThis[name]]));
+    const before = read();
+    const prototypes = [Request, Response, Headers].map(({ prototype }) => JSON.stringify(Object.keys(Object.getOwnPropertyDescriptors(prototype))));
+    const { serve } = await import(${index});
+    const server = serve({ port: 0, fetch: () => new Response('x') });
+    await (await fetch(server.url)).text();
+    await server.stop(true);
+    const after = read();
+    const changed = names.filter((name) => !Object.is(before.get(name), after.get(name)));
+    const added = Object.getOwnPropertyNames(globalThis).filter((name) => !names.includes(name));
+    const members = [Request, Response, Headers].map(({ prototype }) => JSON.stringify(Object.keys(Object.getOwnPropertyDescriptors(prototype))));
+    print(JSON.stringify({ changed, added, isSame: String(members) === String(prototypes) }));
+  `);
+
+  assert.deepEqual(same, { changed: [], added: [], isSame: true });
+});
+
+describe('mantou/register', () => {
+  test('says what it puts in place', async () => {
+    const [installed, ...rest] = await printed(`
+      const before = Object.fromEntries(${WATCHED}.map((name) => [name, globalThis[name]]));
+      const { installed } = await import(${register});
+      print(JSON.stringify(installed));
+      print(JSON.stringify(Object.keys(before).filter((name) => before[name] !== globalThis[name])));
+      await import(${register});
+      print(JSON.stringify(Object.keys(before).filter((name) => before[name] !== globalThis[name])));
+    `);
+
+    const wanted = isBunRuntime ? [] : ['Request', 'Response', 'fetch', 'Bun'];
+    assert.deepEqual([installed, ...rest.map((names) => names.sort())], [wanted, ...[[...wanted].sort(), [...wanted].sort()]]);
+  });
+
+  test("makes mantou's classes the global ones", inNode, async () => {
+    const [result] = await printed(`
+      const Host = { Request, Response };
+      await import(${register});
+      const mantou = await import(${index});
+      print(JSON.stringify([
+        Request === mantou.Request, Response === mantou.Response,
+        new Response('x') instanceof Host.Response, new Host.Response('x') instanceof Response,
+        new Request('http://a') instanceof Host.Request, new Host.Request('http://a') instanceof Request,
+        (await fetch('data:,x')) instanceof Response, fetch.name,
+      ]));
+    `);
+
+    assert.deepEqual(result, [true, true, true, true, true, true, true, 'fetch']);
+  });
+
+  test('keeps the fetch of the host, also when it fails', inNode, async () => {
+    const [before, after] = await printed(`
+      const outcomes = async () => {
+        const outcomes = [];
+        for (const args of [[], ['no url'], ['data:,x', { method: 'a b' }]]) {
+          outcomes.push(await fetch(...args).then((response) => response.status, ({ name, message }) => [name, message]));
+        }
+        return JSON.stringify(outcomes);
+      };
+      print(await outcomes());
+      await import(${register});
+      print(await outcomes());
+    `);
+
+    assert.deepEqual(after, before);
+  });
+
+  test('leaves enumerability as it was, and lets the globals be replaced', inNode, async () => {
+    const [before, after] = await printed(`
+      const flags = () => JSON.stringify(['Request', 'Response', 'fetch'].map((name) => {
+        const { enumerable, configurable } = Object.getOwnPropertyDescriptor(globalThis, name);
+        return { enumerable, configurable };
+      }));
+      print(flags());
+      await import(${register});
+      print(flags());
+      globalThis.Response = 5;
+      if (globalThis.Response !== 5) throw new Error('not replaced');
+    `);
+
+    assert.deepEqual(after, before);
+  });
+
+  test('gives Bun.serve and little else, and says so', inNode, async () => {
+    const [shape, ...errors] = await printed(`
+      await import(${register});
+      const { serve } = await import(${index});
+      print(JSON.stringify([Bun.serve === serve, Bun.env === process.env, Bun.argv === process.argv, Bun.version, Bun.gc(true) ?? null, Object.keys(Bun), 'file' in Bun, typeof Bun.nothing, String(Bun)]));
+      for (const name of ['file', 'write', 'spawn', 'sql']) {
+        try {
+          print(JSON.stringify(typeof Bun[name]));
+        } catch ({ name, message }) {
+          print(JSON.stringify([name, message]));
+        }
+      }
+    `);
+
+    assert.deepEqual(shape, [
+      true,
+      true,
+      true,
+      '1.4.5',
+      null,
+      ['serve', 'fetch', 'version', 'env', 'argv', 'gc'],
+      false,
+      'undefined',
+      '[object Object]',
+    ]);
+    assert.deepEqual(
+      errors,
+      ['file', 'write', 'spawn', 'sql'].map((name) => [
+        'Error',
+        `Bun.${name} is not there: this is mantou, which has Bun.serve and little else of Bun (see mantou/register)`,
+      ]),
+    );
+  });
+
+  test('does not touch a Bun that is there', async () => {
+    const [same] = await printed(`
+      globalThis.Bun ??= { mine: true };
+      const { Bun } = globalThis;
+      const { installed } = await import(${register});
+      print(JSON.stringify([globalThis.Bun === Bun, installed.includes('Bun')]));
+    `);
+
+    assert.deepEqual(same, [true, false]);
+  });
+
+  test('runs a program that is written for Bun', async () => {
+    const [text] = await printed(`
+      await import(${register});
+      const server = Bun.serve({
+        port: 0,
+        routes: undefined,
+        async fetch(req, server) {
+          if (server.upgrade(req)) return;
+          if (new URL(req.url).pathname === '/proxied') return Response.json({ method: req.method, body: await req.text() }, { status: 201 });
+          return fetch(new Request(new URL('/proxied', server.url), req));
+        },
+        websocket: { message(ws, message) { ws.send(message); } },
+      });
+      const response = await fetch(server.url, { method: 'PUT', body: 'body' });
+      print(JSON.stringify([response.status, await response.json()]));
+      await server.stop(true);
+    `);
+
+    assert.deepEqual(text, [201, { method: 'PUT', body: 'body' }]);
+  });
+});

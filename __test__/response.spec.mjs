@@ -1,0 +1,454 @@
+// The exported Response beside the host's: the same members, the same results and the same errors, whatever is made of it.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { inspect } from 'node:util';
+import { mantou } from './support/target.mjs';
+
+const Host = globalThis.Response;
+// Bun.serve exports none: there the host's is compared with itself, which shows that the table can be trusted.
+const Ours = mantou.Response ?? Host;
+
+/** What a descriptor looks like from outside. */
+function shape(descriptor) {
+  const part = (value) => (typeof value === 'function' ? `${value.name}/${value.length}` : typeof value);
+  const { value, get, set, ...flags } = descriptor;
+  return { ...flags, value: part(value), get: part(get), set: part(set) };
+}
+
+/** What a call gives or throws, with promises waited for. */
+async function outcome(act) {
+  try {
+    return { value: await act() };
+  } catch (error) {
+    return { error: error.constructor.name, name: error.name, message: error.message };
+  }
+}
+
+/** Everything a response tells, its body last. */
+async function told(response) {
+  const { type, url, redirected, status, ok, statusText, bodyUsed } = response;
+  const hasBody = response.body !== null;
+  const headers = [...response.headers];
+  return { type, url, redirected, status, ok, statusText, bodyUsed, headers, hasBody, text: hasBody ? await response.text() : null };
+}
+
+const stream = (...chunks) =>
+  new ReadableStream({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(new TextEncoder().encode(chunk));
+      controller.close();
+    },
+  });
+const form = () => {
+  const data = new FormData();
+  data.append('a', '1');
+  return data;
+};
+
+describe('the members', () => {
+  const statics = (Class) => Reflect.ownKeys(Class).filter((key) => !['length', 'name', 'prototype', Symbol.hasInstance].includes(key));
+  const members = (Class) => Reflect.ownKeys(Class.prototype).filter((key) => key !== 'constructor' && key !== Symbol.toStringTag);
+
+  test('static ones are the same', () => {
+    assert.deepEqual(statics(Ours).sort(), statics(Host).sort());
+    for (const key of statics(Host)) {
+      const [ours, theirs] = [Ours, Host].map((Class) => shape(Object.getOwnPropertyDescriptor(Class, key)));
+      assert.deepEqual(ours, theirs, String(key));
+    }
+  });
+
+  test('of the prototype are the same', () => {
+    const own = members(Ours).map(String).sort();
+    // Data that means nothing is inherited.
+    const wanted = members(Host).filter((key) => {
+      const { get, value } = Object.getOwnPropertyDescriptor(Host.prototype, key);
+      return get !== undefined || typeof value === 'function';
+    });
+    assert.deepEqual(own, wanted.map(String).sort());
+    for (const key of wanted) {
+      const [ours, theirs] = [Ours, Host].map((Class) => shape(Object.getOwnPropertyDescriptor(Class.prototype, key)));
+      assert.deepEqual(ours, theirs, String(key));
+    }
+  });
+
+  test('cannot be called with new', () => {
+    assert.throws(() => new Ours.prototype.text(), TypeError);
+    assert.throws(() => new Ours.json(), TypeError);
+  });
+
+  test('name and length of the class are the same, and it cannot be called without new', () => {
+    assert.deepEqual([Ours.name, Ours.length], [Host.name, Host.length]);
+    assert.throws(() => Ours(), TypeError);
+  });
+
+  test('an object has no properties of its own', () => {
+    assert.deepEqual(Reflect.ownKeys(new Ours('x')), []);
+    assert.equal(JSON.stringify(new Ours('x')), '{}');
+  });
+
+  test('are those of the host for its own responses', async () => {
+    const { get } = Object.getOwnPropertyDescriptor(Ours.prototype, 'status');
+
+    assert.equal(get.call(new Host(null, { status: 201 })), 201);
+    assert.equal(await Ours.prototype.text.call(new Host('theirs')), 'theirs');
+  });
+
+  for (const self of [undefined, {}, Ours.prototype]) {
+    test(`fail on ${inspect(self)} as the host's do`, async () => {
+      for (const key of members(Host)) {
+        const call = (Class) => () => {
+          const { get, value } = Object.getOwnPropertyDescriptor(Class.prototype, key);
+          return typeof value === 'function' ? value.call(self) : get?.call(self);
+        };
+        if (typeof key === 'string') assert.deepEqual(await outcome(call(Ours)), await outcome(call(Host)), key);
+      }
+    });
+  }
+});
+
+describe('the classes', () => {
+  test("an object of ours is one of the host's", () => {
+    const response = new Ours('x');
+
+    assert.ok(response instanceof Ours && response instanceof Host);
+    assert.equal(Object.prototype.toString.call(response), '[object Response]');
+    assert.equal(response.constructor.name, 'Response');
+  });
+
+  test("an object of the host's is one of ours", async () => {
+    assert.ok(new Host('x') instanceof Ours);
+    assert.ok((await fetch('data:,x')) instanceof Ours);
+  });
+
+  test('what is neither is none', () => {
+    for (const value of [undefined, null, 5, 'x', {}, new Request('http://a/'), { status: 200 }]) assert.ok(!(value instanceof Ours));
+  });
+
+  test('can be extended', async () => {
+    class Teapot extends Ours {
+      constructor(body, init) {
+        super(body, { ...init, status: 418 });
+      }
+      get isTeapot() {
+        return true;
+      }
+    }
+
+    const made = new Teapot('short', { headers: { 'x-mine': '1' } });
+
+    assert.ok(made instanceof Teapot && made instanceof Ours && made instanceof Host);
+    assert.ok(!(new Ours() instanceof Teapot) && !(new Host() instanceof Teapot));
+    assert.deepEqual([made.status, made.isTeapot, made.headers.get('x-mine'), await made.text()], [418, true, '1', 'short']);
+    assert.ok(!(made.constructor.json({}) instanceof Teapot));
+  });
+
+  test('have members that cannot be assigned to', () => {
+    for (const Class of [Ours, Host]) {
+      assert.throws(() => {
+        new Class('x').status = 5;
+      }, TypeError);
+    }
+  });
+
+  test('take properties like any object', () => {
+    const made = Object.assign(new Ours('x'), { mine: 1 });
+
+    Object.defineProperty(made, 'status', { value: 999 });
+
+    assert.deepEqual([made.mine, made.status, Object.keys(made)], [1, 999, ['mine']]);
+  });
+
+  test("are shown as the host's are", () => {
+    for (const make of [(Class) => new Class('x', { status: 201, headers: { a: 'b' } }), (Class) => Class.error()]) {
+      assert.equal(inspect(make(Ours)), inspect(make(Host)));
+    }
+  });
+
+  test("fail to be cloned structurally as the host's do", async () => {
+    const clone = (Class) => outcome(() => Object.keys(structuredClone(new Class('x'))));
+
+    assert.deepEqual(await clone(Ours), await clone(Host));
+  });
+});
+
+/** How to make a response, with any class. */
+const MADE = {
+  nothing: (R) => new R(),
+  undefined: (R) => new R(undefined, undefined),
+  null: (R) => new R(null, {}),
+  'a text': (R) => new R('häß😀'),
+  'an empty text': (R) => new R(''),
+  'a text with lone surrogates': (R) => new R('a\ud800b'),
+  'a String object': (R) => new R(new String('object')),
+  'a number': (R) => new R(5),
+  false: (R) => new R(false),
+  'an object': (R) => new R({ toString: () => 'own text' }),
+  'an object whose toString throws': (R) => new R({ toString: () => assert.fail('thrown') }),
+  'a symbol': (R) => new R(Symbol('x')),
+  bytes: (R) => new R(new Uint8Array([104, 105])),
+  'a part of bytes': (R) => new R(new Uint8Array([120, 104, 105, 120]).subarray(1, 3)),
+  'a DataView': (R) => new R(new DataView(new Uint8Array([104, 105]).buffer)),
+  'an ArrayBuffer': (R) => new R(new Uint8Array([104, 105]).buffer),
+  'no bytes': (R) => new R(new ArrayBuffer(0)),
+  'shared memory': (R) => new R(new SharedArrayBuffer(2)),
+  'a view of shared memory': (R) => new R(new Uint8Array(new SharedArrayBuffer(2))),
+  'a Blob': (R) => new R(new Blob(['hi'], { type: 'text/x-mine' })),
+  'a Blob without a type': (R) => new R(new Blob(['hi'])),
+  'a File': (R) => new R(new File(['hi'], 'a.txt', { type: 'text/plain' })),
+  URLSearchParams: (R) => new R(new URLSearchParams({ a: 'é &' })),
+  'a stream': (R) => new R(stream('a', 'b')),
+  'a locked stream': (R) => {
+    const locked = stream('a');
+    locked.getReader();
+    return new R(locked);
+  },
+  'a used body': async (R) => {
+    const { body } = new R('x');
+    await new R(body).text();
+    return new R(body);
+  },
+  'an async generator': (R) =>
+    new R(
+      (async function* () {
+        yield 'one ';
+        yield new TextEncoder().encode('two');
+      })(),
+    ),
+  'the body of another': (R) => new R(new R('inner').body),
+  'a status': (R) => new R('x', { status: 201 }),
+  'a status as text': (R) => new R('x', { status: '404' }),
+  'a status with a fraction': (R) => new R('x', { status: 404.7 }),
+  'an unknown status': (R) => new R('x', { status: 599 }),
+  'a status that is too small': (R) => new R('x', { status: 199 }),
+  'a status that is too big': (R) => new R('x', { status: 600 }),
+  'a status that is none': (R) => new R('x', { status: 'x' }),
+  'a status of null': (R) => new R('x', { status: null }),
+  'a status of undefined': (R) => new R('x', { status: undefined }),
+  'a status without a body': (R) => new R(null, { status: 204 }),
+  'a status that takes no body': (R) => new R('x', { status: 204 }),
+  'a 205 with a body': (R) => new R('', { status: 205 }),
+  'a 304 with bytes': (R) => new R(new Uint8Array(1), { status: 304 }),
+  'a statusText': (R) => new R('x', { statusText: 'Quite Fine' }),
+  'a statusText in Latin-1': (R) => new R('x', { statusText: 'Très bien' }),
+  'a statusText beyond Latin-1': (R) => new R('x', { statusText: '好' }),
+  'a statusText with a line break': (R) => new R('x', { statusText: 'a\r\nb: c' }),
+  'a statusText of a number': (R) => new R('x', { statusText: 5 }),
+  'headers of an object': (R) => new R('x', { headers: { 'X-Mine': '1', a: 'b' } }),
+  'headers of an object without a prototype': (R) => new R('x', { headers: { __proto__: null, a: 'b' } }),
+  'headers that repeat': (R) => new R('x', { headers: { A: '1', a: '2' } }),
+  'headers of a number': (R) => new R('x', { headers: { a: 5 } }),
+  'headers with space around': (R) => new R('x', { headers: { a: '  b \t', c: ' ', d: '' } }),
+  'headers of pairs': (R) =>
+    new R('x', {
+      headers: [
+        ['a', '1'],
+        ['set-cookie', 'x=1'],
+        ['a', '2'],
+        ['Set-Cookie', 'y=2'],
+      ],
+    }),
+  'headers of pairs of objects': (R) => new R('x', { headers: [['a', { toString: () => '1' }]] }),
+  'headers of Headers': (R) => new R('x', { headers: new Headers({ a: '1', b: '2' }) }),
+  'headers of a Map': (R) => new R('x', { headers: new Map([['a', '1']]) }),
+  'headers of a generator': (R) =>
+    new R('x', {
+      headers: (function* () {
+        yield ['a', '1'];
+      })(),
+    }),
+  'headers of another response': (R) => new R('x', { headers: new R('y', { headers: { a: '1' } }).headers }),
+  'a content-type': (R) => new R('x', { headers: { 'Content-Type': 'text/html' } }),
+  'a value that looks like a name': (R) => new R('x', { headers: { 'access-control-allow-headers': 'content-type' } }),
+  'headers of undefined': (R) => new R('x', { headers: undefined }),
+  'headers of null': (R) => new R('x', { headers: null }),
+  'headers of a text': (R) => new R('x', { headers: 'a: b' }),
+  'headers of an odd pair': (R) => new R('x', { headers: [['a']] }),
+  'a name that is none': (R) => new R('x', { headers: { 'a b': '1' } }),
+  'an empty name': (R) => new R('x', { headers: { '': '1' } }),
+  'a name beyond Latin-1': (R) => new R('x', { headers: { ä: '1' } }),
+  'a symbol for a name': (R) => new R('x', { headers: { [Symbol('x')]: '1' } }),
+  'a value with a line break': (R) => new R('x', { headers: { a: '1\r\nb: 2' } }),
+  'a value with a NUL': (R) => new R('x', { headers: { a: '1\0' } }),
+  'a value beyond Latin-1': (R) => new R('x', { headers: { a: '好' } }),
+  'a value in Latin-1': (R) => new R('x', { headers: { a: 'é' } }),
+  'an init of null': (R) => new R('x', null),
+  'an init of a text': (R) => new R('x', 'y'),
+  'an init of a number': (R) => new R('x', 5),
+  'an init of a function': (R) => new R('x', () => {}),
+  'an init of a class': (R) =>
+    new R(
+      'x',
+      new (class {
+        get status() {
+          return 202;
+        }
+      })(),
+    ),
+  'an init that throws': (R) =>
+    new R('x', {
+      get status() {
+        throw new RangeError('mine');
+      },
+    }),
+  'an init of another response': (R) => new R('x', new R('y', { status: 203, headers: { a: 'b' } })),
+  json: (R) => R.json({ a: [1, 'é'] }),
+  'json with an init': (R) => R.json(1, { status: 201, headers: { a: 'b' } }),
+  'json with a type': (R) => R.json(1, { headers: { 'content-type': 'application/ld+json' } }),
+  'json of null with an init of null': (R) => R.json(null, null),
+  'json of undefined': (R) => R.json(undefined),
+  'json of a function': (R) => R.json(() => {}),
+  'json of nothing': (R) => R.json(),
+  'json of a cycle': (R) => {
+    const cycle = {};
+    cycle.cycle = cycle;
+    return R.json(cycle);
+  },
+  'json of a BigInt': (R) => R.json(1n),
+  'json with a status that takes no body': (R) => R.json(1, { status: 204 }),
+  'json with an init that is none': (R) => R.json(1, 'x'),
+  error: (R) => R.error(),
+  redirect: (R) => R.redirect('http://a/b'),
+  'redirect with a status': (R) => R.redirect('http://a/b', 307),
+  'redirect with a status that is none': (R) => R.redirect('http://a/b', 200),
+  'redirect to nowhere': (R) => R.redirect('http://'),
+  'redirect to nothing': (R) => R.redirect(),
+};
+
+describe('a response of', () => {
+  for (const [what, make] of Object.entries(MADE)) {
+    test(what, async () => {
+      const results = await Promise.all([Ours, Host].map((Class) => outcome(async () => told(await make(Class)))));
+
+      assert.deepEqual(results[0], results[1]);
+    });
+  }
+
+  test('a form', async () => {
+    const response = new Ours(form());
+
+    assert.match(response.headers.get('content-type'), /^multipart\/form-data; boundary=/);
+    assert.equal((await response.formData()).get('a'), '1');
+  });
+
+  test('bytes keeps them as they were', async () => {
+    const bytes = new Uint8Array([104, 105]);
+    const response = new Ours(bytes);
+
+    bytes.fill(0);
+
+    assert.equal(await response.text(), 'hi');
+  });
+
+  test('headers keeps them as they were', () => {
+    const headers = new Headers({ a: '1' });
+    const response = new Ours('x', { headers });
+
+    headers.set('a', '2');
+
+    assert.equal(response.headers.get('a'), '1');
+  });
+});
+
+/** What can be done with a response; the result is compared. */
+const DONE = {
+  text: (response) => response.text(),
+  json: (response) => response.json(),
+  bytes: (response) => response.bytes?.(),
+  arrayBuffer: async (response) => [...new Uint8Array(await response.arrayBuffer())],
+  blob: async (response) => {
+    const blob = await response.blob();
+    return [blob.size, blob.type, await blob.text()];
+  },
+  formData: async (response) => [...(await response.formData())],
+  'text twice': async (response) => [await response.text(), response.bodyUsed, await outcome(() => response.text())],
+  'text after clone': async (response) => {
+    const clone = response.clone();
+    return [await clone.text(), clone.status, [...clone.headers], await response.text()];
+  },
+  'clone after text': async (response) => {
+    await response.text();
+    return outcome(async () => told(response.clone()));
+  },
+  'clone after the body was looked at': async (response) => {
+    const { body } = response;
+    return [body === response.body, await response.clone().text(), await response.text()];
+  },
+  'a reader of the body': async (response) => {
+    const chunks = [];
+    for await (const chunk of response.body ?? []) chunks.push(chunk instanceof Uint8Array, Buffer.from(chunk).toString());
+    return [chunks, response.bodyUsed];
+  },
+  'text of a locked body': (response) => {
+    response.body?.getReader();
+    return response.text();
+  },
+  'clone of a locked body': (response) => {
+    response.body?.getReader();
+    return outcome(async () => told(response.clone()));
+  },
+  'cancel of the body': async (response) => [await response.body?.cancel(), response.bodyUsed],
+  'bodyUsed after an unread body was looked at': (response) => [response.body === null, response.bodyUsed],
+  'the same headers each time': (response) => {
+    const { headers } = response;
+    return headers === response.headers;
+  },
+  'headers set': (response) => {
+    response.headers.set('a', '1');
+    response.headers.append('a', '2');
+    response.headers.delete('content-type');
+    return [...response.headers];
+  },
+  'headers set before a clone': (response) => {
+    response.headers.set('a', '1');
+    const clone = response.clone();
+    response.headers.set('a', '2');
+    return [clone.headers.get('a'), response.headers.get('a')];
+  },
+  'a type set before blob': async (response) => {
+    response.headers.set('content-type', 'text/x-mine');
+    return (await response.blob()).type;
+  },
+  'a type set after the body was looked at, before blob': async (response) => {
+    response.headers.get('a');
+    assert.notEqual(response.body, undefined);
+    response.headers.set('content-type', 'text/x-mine');
+    return (await response.blob()).type;
+  },
+  'a form with the type set late': async (response) => {
+    response.headers.set('content-type', 'application/x-www-form-urlencoded');
+    return [...(await response.formData())];
+  },
+  'another of its body': (Class) => async (response) => new Class(response.body).text(),
+};
+
+describe('what can be done:', () => {
+  const BODIES = {
+    nothing: (R) => new R(),
+    text: (R) => new R('a=1&b=2'),
+    bytes: (R) => new R(new TextEncoder().encode('{"a":1}'), { headers: { 'content-type': 'application/json' } }),
+    json: (R) => R.json({ a: 1 }),
+    'a Blob': (R) => new R(new Blob(['blob'], { type: 'text/x-blob' })),
+    'a stream': (R) => new R(stream('a', 'b')),
+    'a redirect': (R) => R.redirect('http://a/'),
+  };
+
+  for (const [what, act] of Object.entries(DONE)) {
+    for (const [body, make] of Object.entries(BODIES)) {
+      test(`${what}, with ${body}`, async () => {
+        const run = (Class) => outcome(() => (what === 'another of its body' ? act(Class) : act)(make(Class)));
+
+        assert.deepEqual(await run(Ours), await run(Host));
+      });
+    }
+  }
+
+  test('being compiled as WebAssembly', async (context) => {
+    if (WebAssembly.compileStreaming === undefined) return context.skip('not on this host');
+    const empty = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]);
+
+    const module = await WebAssembly.compileStreaming(new Ours(empty, { headers: { 'content-type': 'application/wasm' } }));
+
+    assert.ok(module instanceof WebAssembly.Module);
+  });
+});

@@ -1,0 +1,167 @@
+//! The media type of a file, by the extension of its name: what Bun says of those that are served on the web.
+#![forbid(unsafe_code)]
+
+/// The Content-Type for an extension, whatever its case; what is not known is bytes.
+pub(crate) fn of_extension(extension: &[u8]) -> &'static str {
+    let mut buffer = [0; LONGEST];
+    let Some(name) = buffer.get_mut(..extension.len()) else { return BYTES };
+    name.copy_from_slice(extension);
+    name.make_ascii_lowercase();
+    match &*name {
+        b"atom" => "application/atom+xml",
+        b"mpd" => "application/dash+xml",
+        b"epub" => "application/epub+zip",
+        b"geojson" => "application/geo+json",
+        b"gpx" => "application/gpx+xml",
+        b"gz" => "application/gzip",
+        b"jar" => "application/java-archive",
+        b"json5" => "application/json5",
+        b"json" | b"map" => "application/json;charset=utf-8",
+        b"jsonld" => "application/ld+json",
+        b"webmanifest" => "application/manifest+json",
+        b"doc" => "application/msword",
+        b"pdf" => "application/pdf",
+        b"asc" | b"sig" => "application/pgp-signature",
+        b"cer" => "application/pkix-cert",
+        b"ps" => "application/postscript",
+        b"rs" => "application/rls-services+xml",
+        b"rss" => "application/rss+xml",
+        b"toml" => "application/toml",
+        b"azw" => "application/vnd.amazon.ebook",
+        b"mpkg" => "application/vnd.apple.installer+xml",
+        b"m3u8" => "application/vnd.apple.mpegurl",
+        b"dart" => "application/vnd.dart",
+        b"kml" => "application/vnd.google-earth.kml+xml",
+        b"kmz" => "application/vnd.google-earth.kmz",
+        b"xul" => "application/vnd.mozilla.xul+xml",
+        b"xls" => "application/vnd.ms-excel",
+        b"eot" => "application/vnd.ms-fontobject",
+        b"ppt" => "application/vnd.ms-powerpoint",
+        b"odp" => "application/vnd.oasis.opendocument.presentation",
+        b"ods" => "application/vnd.oasis.opendocument.spreadsheet",
+        b"odt" => "application/vnd.oasis.opendocument.text",
+        b"pptx" => "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+        b"xlsx" => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        b"docx" => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        b"vsd" => "application/vnd.visio",
+        b"wasm" => "application/wasm",
+        b"7z" => "application/x-7z-compressed",
+        b"abw" => "application/x-abiword",
+        b"dmg" => "application/x-apple-diskimage",
+        b"bz" => "application/x-bzip",
+        b"bz2" => "application/x-bzip2",
+        b"csh" => "application/x-csh",
+        b"arc" => "application/x-freearc",
+        b"php" => "application/x-httpd-php",
+        b"key" => "application/x-iwork-keynote-sffkey",
+        b"exe" | b"msi" => "application/x-msdownload",
+        b"pl" => "application/x-perl",
+        b"p12" => "application/x-pkcs12",
+        b"rar" => "application/x-rar-compressed",
+        b"sh" => "application/x-sh",
+        b"swf" => "application/x-shockwave-flash",
+        b"sql" => "application/x-sql",
+        b"srt" => "application/x-subrip",
+        b"tar" => "application/x-tar",
+        b"crt" | b"der" | b"pem" => "application/x-x509-ca-cert",
+        b"xpi" => "application/x-xpinstall",
+        b"xht" | b"xhtml" => "application/xhtml+xml",
+        b"xml" | b"xsd" => "application/xml",
+        b"xsl" | b"xslt" => "application/xslt+xml",
+        b"zip" => "application/zip",
+        b"mid" | b"midi" => "audio/midi",
+        b"mp3" => "audio/mpeg",
+        b"oga" | b"ogg" | b"opus" => "audio/ogg",
+        b"weba" => "audio/webm",
+        b"aac" => "audio/x-aac",
+        b"flac" => "audio/x-flac",
+        b"m4a" => "audio/x-m4a",
+        b"m3u" => "audio/x-mpegurl",
+        b"wma" => "audio/x-ms-wma",
+        b"wav" => "audio/x-wav",
+        b"ttc" => "font/collection",
+        b"otf" => "font/otf",
+        b"ttf" => "font/ttf",
+        b"woff" => "font/woff",
+        b"woff2" => "font/woff2",
+        b"apng" => "image/apng",
+        b"avif" => "image/avif",
+        b"gif" => "image/gif",
+        b"heic" => "image/heic",
+        b"heif" => "image/heif",
+        b"jp2" => "image/jp2",
+        b"jpe" | b"jpeg" | b"jpg" => "image/jpeg",
+        b"ktx" => "image/ktx",
+        b"png" => "image/png",
+        b"svg" | b"svgz" => "image/svg+xml",
+        b"tif" | b"tiff" => "image/tiff",
+        b"psd" => "image/vnd.adobe.photoshop",
+        b"webp" => "image/webp",
+        b"ico" => "image/x-icon",
+        b"bmp" => "image/x-ms-bmp",
+        b"eml" => "message/rfc822",
+        b"gltf" => "model/gltf+json",
+        b"glb" => "model/gltf-binary",
+        b"obj" => "model/obj",
+        b"stl" => "model/stl",
+        b"usdz" => "model/vnd.usdz+zip",
+        b"appcache" | b"manifest" => "text/cache-manifest",
+        b"ics" => "text/calendar",
+        b"css" => "text/css;charset=utf-8",
+        b"csv" => "text/csv",
+        b"htm" | b"html" => "text/html;charset=utf-8",
+        b"cjs" | b"cts" | b"js" | b"jsx" | b"mjs" | b"mts" | b"ts" | b"tsx" => {
+            "text/javascript;charset=utf-8"
+        }
+        b"less" => "text/less",
+        b"markdown" | b"md" => "text/markdown",
+        b"mdx" => "text/mdx",
+        b"conf" | b"ini" | b"log" | b"text" | b"txt" => "text/plain;charset=utf-8",
+        b"rtf" => "text/rtf",
+        b"tsv" => "text/tab-separated-values",
+        b"vtt" => "text/vtt",
+        b"c" | b"cc" | b"cpp" | b"h" => "text/x-c",
+        b"java" => "text/x-java-source",
+        b"lua" => "text/x-lua",
+        b"sass" => "text/x-sass",
+        b"scss" => "text/x-scss",
+        b"vcf" => "text/x-vcard",
+        b"yaml" | b"yml" => "text/yaml",
+        b"3gp" => "video/3gpp",
+        b"3g2" => "video/3gpp2",
+        b"mp4" => "video/mp4",
+        b"mpeg" | b"mpg" => "video/mpeg",
+        b"ogv" => "video/ogg",
+        b"mov" => "video/quicktime",
+        b"webm" => "video/webm",
+        b"flv" => "video/x-flv",
+        b"m4v" => "video/x-m4v",
+        b"mkv" => "video/x-matroska",
+        b"wmv" => "video/x-ms-wmv",
+        b"avi" => "video/x-msvideo",
+        _ => BYTES,
+    }
+}
+
+const BYTES: &str = "application/octet-stream";
+/// The longest extension of the table: `webmanifest`.
+const LONGEST: usize = 11;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_goes_by_the_extension_in_any_case() {
+        for (extension, media_type) in [
+            ("txt", "text/plain;charset=utf-8"),
+            ("HTML", "text/html;charset=utf-8"),
+            ("webmanifest", "application/manifest+json"),
+            ("", BYTES),
+            ("unknown", BYTES),
+            ("longer-than-any-known", BYTES),
+        ] {
+            assert_eq!(of_extension(extension.as_bytes()), media_type, "{extension}");
+        }
+    }
+}

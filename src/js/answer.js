@@ -1,0 +1,150 @@
+// @ts-check
+// Answers: from a response - ours, the host's, or another implementation's of the same shape - to the native side.
+
+'use strict';
+
+const { engine } = require('./engine.js');
+const { coded } = require('./errors.js');
+const { field, findField, joinFields } = require('./fields.js');
+const { plain, use } = require('./response.js');
+const { StreamedAnswer } = require('./streamed-answer.js');
+
+const bun = process.versions.bun === undefined ? undefined : /** @type {any} */ (globalThis).Bun;
+
+/** @typedef {InstanceType<typeof import('./exchange.js').Exchange>} Exchange */
+/** @typedef {import('./streamed-answer.js').Head} Head */
+
+/**
+ * Whether a value can be sent as a response.
+ * @param {any} value
+ */
+function isResponse(value) {
+  if (value instanceof Response) return true;
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof value.status === 'number' &&
+    typeof value.headers?.forEach === 'function' &&
+    'body' in value &&
+    'bodyUsed' in value
+  );
+}
+
+/**
+ * Why a response cannot be sent, if it cannot.
+ * @param {any} response
+ * @returns {Error | undefined}
+ */
+function unsendable(response) {
+  if (response.bodyUsed) {
+    return coded(
+      TypeError,
+      'ERR_BODY_ALREADY_USED',
+      'Response body already used. A Response body can only be sent once; create a new Response for each request.',
+    );
+  }
+  // A body that is looked at becomes a stream, and Bun forgets its type: it is not looked at where it is none.
+  if (plain(response) === undefined && !isBuffered(response) && response.body?.locked)
+    return coded(Error, 'ERR_STREAM_CANNOT_PIPE', 'Stream already used, please create a new one');
+  if (response.status === 0) {
+    return new Error('Cannot send a Response with status 0. Response.error() is for fetch() and cannot be sent to a client.');
+  }
+  return undefined;
+}
+
+/**
+ * Sends a response. `onFailure` hears of a Blob that cannot be read, while it can still be answered otherwise.
+ * @param {Exchange} exchange
+ * @param {any} response
+ * @param {(error: unknown) => void} onFailure
+ */
+function sendResponse(exchange, response, onFailure) {
+  exchange.isAnswered = true;
+  const parts = plain(response);
+  if (parts !== undefined) {
+    use(response);
+    sendPlain(exchange, parts, onFailure);
+    return;
+  }
+  const fields = joinFields(response.headers) + cookieFields(exchange);
+  const head = /** @type {Head} */ ([exchange.key, response.status, response.statusText ?? '', fields]);
+  if (isBuffered(response)) {
+    sendBuffered(exchange, head, response);
+    return;
+  }
+  const stream = response.body;
+  if (stream === null || stream === undefined) engine().respond(...head, null);
+  else new StreamedAnswer(exchange, head, stream);
+}
+
+/**
+ * Sends a response of ours whose content is at hand.
+ * @param {Exchange} exchange
+ * @param {import('./response.js').Plain} response
+ * @param {(error: unknown) => void} onFailure
+ */
+function sendPlain(exchange, { status, statusText, fields: own, content }, onFailure) {
+  const { key } = exchange;
+  const fields = own + cookieFields(exchange);
+  if (content instanceof Blob) {
+    new StreamedAnswer(exchange, [key, status, statusText, fields], content.stream(), content.size, onFailure);
+    return;
+  }
+  const isUntyped = content instanceof Uint8Array && content.length > 0 && findField(fields, 'content-type') === undefined;
+  engine().respond(key, status, statusText, isUntyped ? fields + OCTETS : fields, content);
+}
+
+/**
+ * What the handler of a route has set and deleted in `req.cookies`, as fields.
+ * @param {Exchange} exchange
+ */
+function cookieFields({ cookies }) {
+  if (cookies === undefined) return '';
+  return cookies
+    .toSetCookieHeaders()
+    .map((line) => field('set-cookie', line))
+    .join('');
+}
+
+/** What bytes are when nobody says. */
+const OCTETS = field('content-type', 'application/octet-stream');
+
+/**
+ * Whether Bun's own `Response` holds its body as a whole: its type and length are known to Bun alone, which tells them only when it
+ * shows the response. Elsewhere, or if it ever shows it differently, the body is read as a stream.
+ * @param {any} response
+ */
+function isBuffered(response) {
+  return bun !== undefined && response instanceof Response && /\n {2}Blob \(/.test(bun.inspect(response));
+}
+
+/**
+ * Sends a body that is there as a whole.
+ * @param {Exchange} exchange
+ * @param {Head} head
+ * @param {Response} response
+ */
+function sendBuffered(exchange, [key, status, phrase, fields], response) {
+  const native = engine();
+  response
+    .blob()
+    .then(async (blob) => {
+      const type = blob.type === '' || findField(fields, 'content-type') !== undefined ? '' : field('content-type', blob.type);
+      native.respond(key, status, phrase, fields + type, await blob.arrayBuffer());
+    })
+    .catch(() => native.failBody(exchange.key));
+}
+
+/**
+ * Sends a text without a `Response`.
+ * @param {Exchange} exchange
+ * @param {number} status
+ * @param {string | null} type
+ * @param {string | null} body
+ */
+function sendText(exchange, status, type, body) {
+  exchange.isAnswered = true;
+  engine().respond(exchange.key, status, '', type === null ? '' : field('content-type', type), body);
+}
+
+module.exports = { cookieFields, isBuffered, isResponse, sendResponse, sendText, unsendable };

@@ -1,0 +1,181 @@
+// @ts-check
+// One request and its answer, as JavaScript sees them: what the native side tells of them arrives here.
+
+'use strict';
+
+const { engine, events } = require('./engine.js');
+const { connectionClosed } = require('./errors.js');
+const { findField } = require('./fields.js');
+const { Socket } = require('./socket.js');
+
+/** Exchanges that wait for an event, by their native number. */
+const waiting = /** @type {Map<number, Exchange>} */ (new Map());
+
+/**
+ * What comes of reading a body: bytes, null at its end, undefined when the client has left, false when there are more bytes than
+ * `maxRequestBodySize`.
+ * @typedef {ArrayBuffer | null | undefined | false} BodyPiece
+ */
+
+class Exchange {
+  /** Whether the request has a body that its handler may read. */
+  hasBody;
+  /** The request line's method. */
+  method;
+  /** The request line's target. */
+  target;
+  /** The fields of the request as text (`fields.js`). */
+  fields;
+  /** The request's signal, once touched. @type {AbortController | undefined} */
+  controller;
+  /** The WebSocket it became. @type {any} */
+  socket;
+  /** The answer being streamed. @type {{ cancel(reason: unknown): void, resume(): void } | undefined} */
+  answer;
+  /** Takes the next piece of the request's body. @type {((piece: BodyPiece) => void) | undefined} */
+  onBody;
+  /** `req.cookies`, once touched. @type {InstanceType<typeof import('./cookies.js').CookieMap> | undefined} */
+  cookies;
+  /** An answer was given. */
+  isAnswered = false;
+  /** The client has left, or been cut off, before it had its answer. */
+  isAborted = false;
+  /** The client left in the middle of the body. */
+  isBroken = false;
+  /** The native side has been asked to tell how it ends. */
+  isWatched = false;
+
+  /**
+   * @param {any} server the state of its server (`server.js`)
+   * @param {number} key
+   * @param {string} method
+   * @param {string} target
+   * @param {string} fields
+   * @param {boolean} hasBody
+   */
+  constructor(server, key, method, target, fields, hasBody) {
+    this.server = server;
+    this.key = key;
+    this.method = method;
+    this.target = target;
+    this.fields = fields;
+    // §8.1: what comes with these methods is discarded.
+    this.hasBody = hasBody && method !== 'GET' && method !== 'HEAD';
+  }
+
+  /**
+   * A field of the request.
+   * @param {string} name in lower case
+   */
+  field(name) {
+    return findField(this.fields, name);
+  }
+
+  /** Asks the native side to tell how it ends. */
+  watch() {
+    if (this.isWatched) return;
+    this.isWatched = true;
+    waiting.set(this.key, this);
+    if (engine().watch(this.key)) return;
+    this.end();
+    this.isAborted = !this.isAnswered;
+  }
+
+  /**
+   * Whether nobody waits for an answer: the client is gone, was refused in the middle of its body, broke it off, or left and so brought
+   * about the handler's `error`. A client that has only closed its half behind a whole request still waits.
+   * @param {any} [error]
+   */
+  isForsaken(error) {
+    const isLeft = this.isBroken || (this.isAborted && error?.name === 'AbortError');
+    if (isLeft) engine().failBody(this.key);
+    return isLeft || !engine().watch(this.key);
+  }
+
+  /** The signal of its request. */
+  get signal() {
+    if (this.controller === undefined) {
+      this.controller = new AbortController();
+      if (this.socket !== undefined) Socket.abortWith(this.socket, this.controller);
+      else this.watch();
+      // The client had left before anybody asked.
+      if (this.isAborted) this.controller.abort(connectionClosed());
+    }
+    return this.controller.signal;
+  }
+
+  /** The request became `socket`: its signal lives as long. */
+  upgradeTo(/** @type {any} */ socket) {
+    this.socket = socket;
+    waiting.delete(this.key);
+    if (this.controller !== undefined) Socket.abortWith(socket, this.controller);
+  }
+
+  /** Reads the next piece of the request's body. */
+  readBody() {
+    return /** @type {Promise<BodyPiece>} */ (
+      new Promise((resolve) => {
+        this.onBody = resolve;
+        waiting.set(this.key, this);
+        if (!engine().readBody(this.key)) this.receiveBody(undefined);
+      })
+    );
+  }
+
+  /** Nobody will read the rest of the request's body. */
+  discardBody() {
+    engine().discardBody(this.key);
+  }
+
+  /** @param {BodyPiece} piece */
+  receiveBody(piece) {
+    const take = this.onBody;
+    this.onBody = undefined;
+    if (!this.isWatched) waiting.delete(this.key);
+    if (piece === undefined && take !== undefined) this.isBroken = true;
+    // It has 413 for an answer, unless there is one already.
+    if (piece === false) this.isAnswered = true;
+    if (piece === undefined && !this.isAborted) this.abort();
+    take?.(piece);
+  }
+
+  /** There is nothing more to be told of it. */
+  end() {
+    this.isWatched = false;
+    waiting.delete(this.key);
+  }
+
+  /** The client is gone, or the server was told to cut. What waits for it is told so. */
+  abort() {
+    this.end();
+    const reason = connectionClosed();
+    if (!this.isAborted) this.controller?.abort(reason);
+    this.isAborted = true;
+    this.answer?.cancel(reason);
+    this.receiveBody(undefined);
+  }
+
+  /**
+   * Those of a server that wait for an event.
+   * @param {any} server
+   */
+  static waitingOf(server) {
+    return [...waiting.values()].filter((exchange) => exchange.server === server);
+  }
+}
+
+events.body = (/** @type {number} */ key, /** @type {BodyPiece} */ piece) => {
+  waiting.get(key)?.receiveBody(piece);
+};
+
+events.writable = (/** @type {number} */ key) => {
+  waiting.get(key)?.answer?.resume();
+};
+
+events.ended = (/** @type {number} */ key, /** @type {boolean} */ isAborted) => {
+  const exchange = waiting.get(key);
+  if (isAborted) exchange?.abort();
+  else exchange?.end();
+};
+
+module.exports = { Exchange };

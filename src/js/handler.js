@@ -1,0 +1,163 @@
+// @ts-check
+// What becomes of a request: the handler that is called, what it returns, and what happens when it fails.
+
+'use strict';
+
+const { isPromise } = require('node:util/types');
+
+const { isResponse, sendResponse, sendText, unsendable } = require('./answer.js');
+const { engine } = require('./engine.js');
+const { IncomingRequest } = require('./request.js');
+const { Response } = require('./response.js');
+const { RoutedRequest } = require('./routed-request.js');
+
+/** @typedef {InstanceType<typeof import('./exchange.js').Exchange>} Exchange */
+/** @typedef {InstanceType<typeof import('./server.js').ServerState>} ServerState */
+
+/**
+ * A request has arrived.
+ * @param {ServerState} state
+ * @param {Exchange} exchange
+ * @param {ReturnType<ServerState['routeOf']>} route where it goes, if not to `fetch`
+ */
+function receive(state, exchange, route) {
+  const request = /** @type {any} */ (route === undefined ? new IncomingRequest(exchange) : new RoutedRequest(route, exchange));
+  handle(state, exchange, request, route?.handler ?? state.fetch ?? notFound);
+}
+
+/** Two reloads in a row have taken the route away, and there is no `fetch`. */
+const notFound = () => new Response(null, { status: 404 });
+
+/**
+ * Runs the handler of a request and sends what it returns.
+ * @param {ServerState} state
+ * @param {Exchange} exchange
+ * @param {Request} request
+ * @param {NonNullable<ServerState['fetch']>} handler
+ */
+function handle(state, exchange, request, handler) {
+  let result;
+  try {
+    result = handler(state.server, request, state.server);
+  } catch (error) {
+    handleError(state, exchange, error);
+    return;
+  }
+  if (isPromise(result)) {
+    result.then(
+      (/** @type {unknown} */ value) => finish(state, exchange, value, false),
+      (/** @type {unknown} */ error) => handleError(state, exchange, error),
+    );
+  } else {
+    finish(state, exchange, result, result instanceof Error);
+  }
+}
+
+/**
+ * The handler has returned `value`.
+ * @param {ServerState} state
+ * @param {Exchange} exchange
+ * @param {any} value
+ * @param {boolean} isError an Error returned, not resolved: as good as thrown
+ */
+function finish(state, exchange, value, isError) {
+  if (exchange.socket !== undefined) {
+    engine().forget(exchange.key);
+  } else if (isResponse(value)) {
+    const problem = unsendable(value);
+    if (problem === undefined) sendResponse(exchange, value, (failure) => handleError(state, exchange, failure));
+    else handleError(state, exchange, problem);
+  } else if (isError) {
+    handleError(state, exchange, value);
+  } else if (!exchange.isForsaken()) {
+    console.error(`error: Expected a Response object, but received '${describe(value)}'`);
+    if (state.development) sendText(exchange, 200, 'text/plain', WELCOME);
+    else sendText(exchange, 204, null, null);
+  }
+}
+
+const WELCOME = 'Welcome to Bun! To get started, return a Response object.';
+
+/** @param {unknown} value */
+function describe(value) {
+  return typeof value === 'symbol' ? value.toString() : String(value);
+}
+
+/**
+ * The handler has thrown `error`: the `error` handler answers, if there is somebody to answer to.
+ * @param {ServerState} state
+ * @param {Exchange} exchange
+ * @param {unknown} error
+ */
+function handleError(state, exchange, error) {
+  if (exchange.isForsaken(error)) return;
+  if (state.error === undefined) {
+    sendErrorPage(state, exchange, error);
+    return;
+  }
+  let result;
+  try {
+    result = state.error(state.server, error);
+  } catch (again) {
+    sendErrorPage(state, exchange, again);
+    return;
+  }
+  if (isPromise(result)) {
+    result.then(
+      (/** @type {unknown} */ value) => finishError(state, exchange, value, error),
+      (/** @type {unknown} */ again) => sendErrorPage(state, exchange, again),
+    );
+  } else {
+    finishError(state, exchange, result, error);
+  }
+}
+
+/**
+ * @param {ServerState} state
+ * @param {Exchange} exchange
+ * @param {unknown} value
+ * @param {unknown} error
+ */
+function finishError(state, exchange, value, error) {
+  if (exchange.socket !== undefined) {
+    engine().forget(exchange.key);
+  } else if (isResponse(value)) {
+    const problem = unsendable(value);
+    if (problem === undefined) sendResponse(exchange, value, (failure) => sendErrorPage(state, exchange, failure));
+    else sendErrorPage(state, exchange, problem);
+  } else {
+    sendErrorPage(state, exchange, error);
+  }
+}
+
+/**
+ * Nobody has an answer: prints the error and sends a 500.
+ * @param {ServerState} state
+ * @param {Exchange} exchange
+ * @param {unknown} error
+ */
+function sendErrorPage(state, exchange, error) {
+  console.error(error);
+  process.exitCode = 1;
+  if (exchange.socket !== undefined) {
+    engine().forget(exchange.key);
+  } else if (state.development && state.error === undefined) {
+    sendText(exchange, 500, 'text/html;charset=utf-8', errorPage(error));
+  } else {
+    sendText(exchange, 500, 'text/plain', 'Something went wrong!');
+  }
+}
+
+/** @param {unknown} error */
+function errorPage(error) {
+  const title = escapeHtml(error instanceof Error ? `${error.name}: ${error.message}` : describe(error));
+  const stack = escapeHtml(error instanceof Error ? (error.stack ?? '') : '');
+  return `<!doctype html><meta charset="utf-8"><title>500</title><h1>${title}</h1><pre>${stack}</pre>`;
+}
+
+/** @param {string} text */
+function escapeHtml(text) {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+module.exports = { receive };

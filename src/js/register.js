@@ -1,0 +1,67 @@
+// @ts-check
+// Makes our classes the global ones, and gives programs that reach for `Bun` what of it there is. See register.d.ts.
+
+'use strict';
+
+const isBun = process.versions.bun !== undefined;
+
+// Before request.js is loaded: the requests that handlers get depend on it.
+require('./globals.js').areOurs = !isBun;
+
+const { IncomingRequest, Request, unveil } = require('./request.js');
+const { Response } = require('./response.js');
+const { serve } = require('./server.js');
+
+const hostFetch = globalThis.fetch;
+
+/** The host's, which also takes a request of ours. @type {(...args: any[]) => Promise<globalThis.Response>} */
+function fetch(_input) {
+  const args = [...arguments];
+  if (args.length > 0) args[0] = unveil(args[0]);
+  return Reflect.apply(hostFetch, globalThis, args);
+}
+
+/** What there is of Bun. */
+const BUN = {
+  serve,
+  fetch,
+  /** Of the Bun whose `serve()` this is. */
+  version: '1.4.5',
+  env: process.env,
+  argv: process.argv,
+  /** Collects, where the program is allowed to ask for it. */
+  gc: () => /** @type {any} */ (globalThis).gc?.(),
+};
+
+/** What else Bun 1.4.5 has. */
+const MISSING = new Set(
+  `$ Archive ArrayBufferSink CSRF Cookie CookieMap CryptoHasher FFI FetchSession FileSystemRouter Glob Image JSON5 JSONC JSONL MD4 MD5
+  ModuleGraph RedisClient S3Client SHA1 SHA224 SHA256 SHA384 SHA512 SHA512_256 SQL TOML Terminal Transpiler WebView XML YAML allocUnsafe
+  build color concatArrayBuffers connect cron cwd deepEquals deepMatch deflateSync dns embeddedFiles enableANSIColors escapeHTML file
+  fileURLToPath generateHeapSnapshot gunzipSync gzipSync hash indexOfLine inflateSync inspect isMainThread isStandaloneExecutable jest
+  listen main markdown mmap nanoseconds openInEditor origin password pathToFileURL peek plugin postgres randomUUIDv5 randomUUIDv7
+  readableStreamToArray readableStreamToArrayBuffer readableStreamToBlob readableStreamToBytes readableStreamToFormData
+  readableStreamToJSON readableStreamToText redis registerMacro resolve resolveSync revision s3 secrets semver sha shrink sleep sleepSync
+  sliceAnsi spawn spawnSync sql stderr stdin stdout stringWidth stripANSI udpSocket unsafe version_with_sha which wrapAnsi write
+  zstdCompress zstdCompressSync zstdDecompress zstdDecompressSync`.split(/\s+/),
+);
+
+const Bun = new Proxy(BUN, {
+  get(target, name, receiver) {
+    if (typeof name === 'string' && MISSING.has(name) && !Object.hasOwn(target, name)) {
+      throw new Error(`Bun.${name} is not there: this is mantou, which has Bun.serve and little else of Bun (see mantou/register)`);
+    }
+    return Reflect.get(target, name, receiver);
+  },
+});
+
+/** @type {Record<string, unknown>} */
+const wanted = isBun ? {} : { Request, Response, fetch };
+if (Reflect.get(globalThis, 'Bun') === undefined) wanted.Bun = Bun;
+for (const [name, value] of Object.entries(wanted)) {
+  const enumerable = Object.getOwnPropertyDescriptor(globalThis, name)?.enumerable ?? false;
+  Object.defineProperty(globalThis, name, { value, enumerable, configurable: true, writable: true });
+}
+if (!isBun) Object.defineProperty(IncomingRequest.prototype, 'constructor', { value: Request });
+
+module.exports = { installed: Object.keys(wanted) };

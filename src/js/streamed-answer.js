@@ -1,0 +1,163 @@
+// @ts-check
+// An answer whose body is a stream: read as fast as the client takes it, and no faster.
+
+'use strict';
+
+const { engine } = require('./engine.js');
+const { connectionClosed } = require('./errors.js');
+
+/** @typedef {InstanceType<typeof import('./exchange.js').Exchange>} Exchange */
+/** Key, status, reason phrase and fields of an answer. @typedef {readonly [number, number, string, string]} Head */
+
+/** Bytes read at once before a body counts as one that goes out piece by piece. */
+const HELD = 64 * 1024;
+
+/**
+ * A body of unknown length that ends before the event loop turns gets a Content-Length, any other is chunked. The head waits for the
+ * first piece: a stream that fails before it leaves the peer without any answer rather than with half of one.
+ */
+class StreamedAnswer {
+  #exchange;
+  #head;
+  #reader;
+  #length;
+  #onFailure;
+  /** Pieces read before the head is out. @type {(Uint8Array | ArrayBuffer)[] | undefined} */
+  #held = [];
+  #heldBytes = 0;
+  #isReading = false;
+  #isOver = false;
+  /** The event loop has turned, or the length is known: the first piece may go out. */
+  #isLate;
+  /** @type {NodeJS.Immediate | undefined} */
+  #late;
+
+  /**
+   * Sends a body. `length` is that of the whole, if it is known; with it `onFailure` hears of a body that fails before anything is sent.
+   * @param {Exchange} exchange
+   * @param {Head} head
+   * @param {ReadableStream} stream
+   * @param {number} [length] in bytes
+   * @param {(error: unknown) => void} [onFailure]
+   */
+  constructor(exchange, head, stream, length, onFailure) {
+    this.#exchange = exchange;
+    this.#head = head;
+    this.#reader = stream.getReader();
+    this.#length = length;
+    this.#onFailure = onFailure;
+    this.#isLate = length !== undefined;
+    exchange.answer = this;
+    exchange.watch();
+    if (length === undefined) this.#late = setImmediate(() => this.#turned());
+    if (length !== undefined && exchange.method === 'HEAD') this.#sendHeadOnly();
+    else this.#read();
+  }
+
+  /** The client takes more. */
+  resume() {
+    this.#read();
+  }
+
+  /** Nobody waits for the body any more. */
+  cancel(/** @type {unknown} */ reason) {
+    this.#finish();
+    // What the source's cancel() throws is its own affair.
+    this.#reader.cancel(reason).catch(ignore);
+  }
+
+  #turned() {
+    this.#isLate = true;
+    if (this.#exchange.method === 'HEAD') this.#sendHeadOnly();
+    else if (this.#held !== undefined && this.#heldBytes > 0) this.#begin();
+  }
+
+  #begin() {
+    const pieces = this.#held ?? [];
+    this.#held = undefined;
+    engine().respondStream(...this.#head, this.#length);
+    for (const piece of pieces) engine().writeBody(this.#exchange.key, piece);
+  }
+
+  /** The answer to HEAD has the fields of the answer to GET, as far as they are known. */
+  #sendHeadOnly() {
+    engine().respondStream(...this.#head, this.#length);
+    this.cancel(undefined);
+    engine().endBody(this.#exchange.key);
+  }
+
+  #read() {
+    if (this.#isReading || this.#isOver) return;
+    this.#isReading = true;
+    this.#reader.read().then(
+      (result) => this.#take(result),
+      (error) => this.#fail(error),
+    );
+  }
+
+  /** @param {ReadableStreamReadResult<unknown>} result */
+  #take({ done, value }) {
+    this.#isReading = false;
+    if (this.#isOver) return;
+    if (done) this.#end();
+    else this.#takePiece(typeof value === 'string' ? Buffer.from(value) : value);
+  }
+
+  /** @param {unknown} piece */
+  #takePiece(piece) {
+    if (!ArrayBuffer.isView(piece) && !(piece instanceof ArrayBuffer)) {
+      const error = new TypeError('The body of a Response yields strings and bytes only');
+      this.#reader.cancel(error).catch(ignore);
+      this.#fail(error);
+      return;
+    }
+    if (this.#held === undefined) {
+      const room = engine().writeBody(this.#exchange.key, piece);
+      if (room > 0) this.#read();
+      else if (room < 0) this.cancel(connectionClosed());
+      return;
+    }
+    this.#held.push(/** @type {Uint8Array} */ (piece));
+    this.#heldBytes += piece.byteLength;
+    // One big piece may be all there is.
+    if ((this.#isLate && this.#heldBytes > 0) || (this.#heldBytes > HELD && this.#held.length > 1)) this.#begin();
+    this.#read();
+  }
+
+  #end() {
+    this.#finish();
+    if (this.#held === undefined) engine().endBody(this.#exchange.key);
+    else engine().respond(...this.#head, join(this.#held));
+  }
+
+  /** @param {unknown} error */
+  #fail(error) {
+    if (this.#isOver) return;
+    this.#finish();
+    if (this.#held !== undefined && this.#onFailure !== undefined) this.#onFailure(error);
+    else engine().failBody(this.#exchange.key);
+  }
+
+  #finish() {
+    this.#isOver = true;
+    this.#exchange.answer = undefined;
+    clearImmediate(this.#late);
+  }
+}
+
+const ignore = () => {};
+
+/**
+ * @param {(Uint8Array | ArrayBuffer)[]} pieces
+ */
+function join(pieces) {
+  if (pieces.length === 1) return pieces[0];
+  return Buffer.concat(pieces.map((piece) => (ArrayBuffer.isView(piece) ? asBuffer(piece) : Buffer.from(piece))));
+}
+
+/** @param {ArrayBufferView} view */
+function asBuffer(view) {
+  return Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+}
+
+module.exports = { StreamedAnswer };
