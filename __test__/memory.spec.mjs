@@ -338,7 +338,3 @@ function needDescriptors(count) {
   if (limit !== 'unlimited' && Number(limit) < count)
     assert.fail(`needs ${count} descriptors, and ${limit} are allowed: ulimit -Hn ${count}`);
 }
-
-function median(numbers) {
-  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
-}

@@ -2,6 +2,7 @@
 //! optimised away and nothing counted that does not work.
 
 use http::{HeaderMap, HeaderValue, Method, header};
+use mantou::http::framing::Framing;
 use mantou::internals::Audience;
 use mantou::websocket::deflate::{Compressor, Deflater};
 use mantou::websocket::frame::{Opcode, write_frame};
@@ -57,6 +58,12 @@ pub(crate) const CASES: &[Case] = &[
         work: |times| subscribe(times, 1000),
     },
     Case { name: "handshake", operations: 1, work: handshake },
+    Case { name: "frame a GET", operations: 1, work: |times| framing(times, GET) },
+    Case {
+        name: "frame a chunked POST of 4 KB",
+        operations: 1,
+        work: |times| framing(times, &chunked_post()),
+    },
 ];
 
 fn decode(times: usize, count: usize, message: &[u8], reads: usize) {
@@ -159,6 +166,31 @@ fn handshake(times: usize) {
         write_response(&mut response, &accept, agreed.as_ref(), &[], &[], "Thu, 01 Jan 1970 00:00:00 GMT");
         assert!(agreed.is_some() && response.starts_with(b"HTTP/1.1 101"));
     }
+}
+
+fn framing(times: usize, request: &[u8]) {
+    let mut framing = Framing::new(1 << 20);
+    for _ in 0..times {
+        let mut bytes = request.to_vec();
+        let mut passed = framing.receive(&mut bytes, usize::MAX).expect("what is sent is right").len();
+        // The target comes out as `/`, and a request goes on in two pieces where it has content.
+        passed += framing.receive(&mut [], usize::MAX).expect("and what is kept of it too").len();
+        assert!(
+            passed > request.len() - 64 && framing.target() == b"/search?q=bun" && !framing.is_in_content()
+        );
+    }
+}
+
+/// As a browser sends it.
+const GET: &[u8] = b"GET /search?q=bun HTTP/1.1\r\nHost: 127.0.0.1:3000\r\nConnection: keep-alive\r\n\
+User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n\
+Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Encoding: gzip, deflate, br\r\n\
+Accept-Language: en-GB,en;q=0.9\r\nCookie: session=0123456789abcdef0123456789abcdef\r\n\r\n";
+
+fn chunked_post() -> Vec<u8> {
+    let head = b"POST /search?q=bun HTTP/1.1\r\nHost: 127.0.0.1:3000\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let chunk = [b"200\r\n", &json(512)[..], b"\r\n"].concat();
+    [&head[..], &chunk.repeat(8), b"0\r\n\r\n"].concat()
 }
 
 /// Only one case of a lifetime: the event borrows from all three.

@@ -28,7 +28,7 @@ export const pathOf = (url) => url.slice(url.indexOf('/', 'https://'.length));
 
 /**
  * Starts the servers of a `serve()` like Bun's and returns where they listen.
- * @param {(options: any) => Server | undefined} serve where it returns nothing, it does not know an option
+ * @param {(options: any) => Server} serve
  * @param {typeof globalThis.Response} Response
  */
 export function start(serve, Response) {
@@ -38,7 +38,7 @@ export function start(serve, Response) {
   /** What becomes of a message, by the path of the WebSocket; without an entry it goes back. @type {Record<string, (ws: any, message: any) => void>} */
   const hear = {
     '/chat': (ws, message) => ws.publish('room', `${ws.data.name}: ${message}`),
-    '/publish': (_, message) => plain?.publish('news', message),
+    '/publish': (_, message) => plain.publish('news', message),
   };
   /** @type {Record<string, string>} */
   const topics = { '/chat': 'room', '/subscribe': 'news' };
@@ -73,9 +73,9 @@ export function start(serve, Response) {
 
   const plain = serve(options());
   return {
-    plain: plain?.port,
-    compressed: serve(options(true))?.port,
-    routed: serve({ ...options(), routes: { '/static': new Response(HELLO) } })?.port,
-    tls: tls && serve({ ...options(), tls: { key: tls.key, cert: tls.cert } })?.port,
+    plain: plain.port,
+    compressed: serve(options(true)).port,
+    routed: serve({ ...options(), routes: { '/static': new Response(HELLO) } }).port,
+    tls: tls && serve({ ...options(), tls: { key: tls.key, cert: tls.cert } }).port,
   };
 }
