@@ -307,6 +307,52 @@ for (const [whose, Response] of Object.entries(classes)) {
         assert.throws(() => controller.enqueue(bytes('late')), TypeError);
       });
 
+      test('that is returned to a client that has ended its half is sent whole', async () => {
+        const server = start(
+          (req) =>
+            new Promise((resolve) => {
+              const chunks = Array.from({ length: 50 }, () => 'x'.repeat(100_000));
+              req.signal.addEventListener('abort', () => resolve(new Response(trickle(chunks))));
+            }),
+        );
+        const client = await connectTo(server);
+        client.write(request('GET', '/'));
+        while (server.pendingRequests === 0) await later();
+
+        client.halfClose();
+
+        if (differs('half-close')) assert.equal((await readResponse(client)).body.length, 5_000_000);
+        assert.equal(await client.ended(), 'FIN');
+      });
+
+      test('is cancelled when the client ends its half in the middle of it, and the connection ends', async () => {
+        const cancels = calls('cancel');
+        const server = start(
+          () =>
+            new Response(
+              new ReadableStream({
+                async pull(controller) {
+                  await later();
+                  controller.enqueue(bytes('first'));
+                  await new Promise(() => {});
+                },
+                cancel: cancels,
+              }),
+            ),
+        );
+        const client = await connectTo(server);
+        client.write(request('GET', '/'));
+        await client.response();
+        await readChunk(client);
+
+        client.halfClose();
+
+        const [reason] = await cancels.next();
+        assert.equal(reason.name, 'AbortError');
+        await client.ended();
+        assert.equal(server.pendingRequests, 0);
+      });
+
       test('that is an async generator is returned from when the client leaves', async () => {
         const ends = calls('finally');
         const server = start(
