@@ -32,6 +32,7 @@ const LIMIT = 120;
  */
 const table = {
   autobahn: { on: ['node'], alone: true, limit: 900 }, // waits for what must happen within a second; may have to install the suite
+  bench: { on: ['node'] }, // what the benchmark makes of its numbers
   chat: { on: ['node'], alone: true, limit: 600 }, // starts Chromium, and the chat on every host; may have to install the browser
   clients: { on: ['node', 'bun', 'oracle'], limit: 900 }, // starts a browser and four runtimes; may have to install or build them
   classes: { on: ['node'], limit: 600 }, // starts every supported Node; downloads Nodes

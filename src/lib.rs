@@ -14,6 +14,9 @@
 //! - `binding`: N-API, and the only unsafe code.
 
 pub mod http;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 pub mod websocket;
 
 #[cfg(feature = "addon")]
