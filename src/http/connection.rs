@@ -22,6 +22,7 @@ use super::exchange::{Exchange, drain};
 use super::framing::{Framing, MAX_FIELDS, Refusal};
 use super::idle::{self, Expiry, Idle};
 use super::routes::Way;
+use crate::server::alarm::Alarm;
 use crate::server::connection::{Life, Socket};
 use crate::server::event::Event;
 use crate::server::instance::Server;
@@ -194,18 +195,14 @@ async fn serve(connection: Rc<Connection>) {
 impl Connection {
     /// Completes the TLS handshake, if there is one. False when it failed, took too long, or the connection was cut meanwhile.
     async fn shake_hands(&self) -> bool {
-        let engine = &self.server.engine;
-        let mut deadline = None;
+        let mut end = None;
         poll_fn(|cx| {
             if let Poll::Ready(result) = self.transport.poll_handshake(cx) {
                 return Poll::Ready(result.is_ok());
             }
             *self.waker.borrow_mut() = Some(cx.waker().clone());
-            let deadline = *deadline.get_or_insert_with(|| {
-                engine.wake_after(HANDSHAKE, cx.waker().clone());
-                engine.now() + HANDSHAKE
-            });
-            let is_over = engine.now() >= deadline || matches!(*self.fate.borrow(), Fate::Cut);
+            let end = end.get_or_insert_with(|| Alarm::set(&self.server.engine, HANDSHAKE, cx.waker()));
+            let is_over = end.has_rung() || matches!(*self.fate.borrow(), Fate::Cut);
             if is_over { Poll::Ready(false) } else { Poll::Pending }
         })
         .await
@@ -424,13 +421,11 @@ impl Connection {
         let engine = &self.server.engine;
         let count = engine.lingering.get();
         engine.lingering.set(count + 1);
-        let deadline = engine.now() + if count < MAX_LINGERING { LINGER } else { 0 };
-        let mut is_armed = false;
+        let patience = if count < MAX_LINGERING { LINGER } else { 0 };
+        let mut end = None;
         let mut is_finished = false;
         poll_fn(|cx| {
-            if !mem::replace(&mut is_armed, true) {
-                engine.wake_after(LINGER, cx.waker().clone());
-            }
+            let end = end.get_or_insert_with(|| Alarm::set(engine, patience, cx.waker()));
             while !farewell.is_empty() {
                 match self.transport.poll_send(cx, &[IoSlice::new(farewell)]) {
                     Poll::Ready(Ok(sent)) => farewell = &farewell[sent..],
@@ -441,7 +436,7 @@ impl Connection {
             if farewell.is_empty() && !mem::replace(&mut is_finished, true) {
                 self.transport.finish();
             }
-            if engine.now() >= deadline {
+            if end.has_rung() {
                 return Poll::Ready(());
             }
             let mut scratch = engine.scratch.borrow_mut();

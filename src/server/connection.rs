@@ -7,7 +7,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
-use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::ReadBuf;
 
+use super::alarm::Alarm;
 use super::config::WebSocketConfig;
 use super::engine::Engine;
 use super::event::{Ending, Event, Held};
@@ -563,23 +563,22 @@ impl Socket {
 
     /// A closed socket waits for the peer's FIN, reading and discarding, but not for ever.
     fn poll_linger(self: &Rc<Self>, cx: &mut Context<'_>, life: &mut Life) -> Poll<()> {
-        let now = self.engine().now();
-        let deadline = match life.lingers_until {
-            Some(deadline) => deadline.get(),
+        let engine = &self.server.engine;
+        let end = match &life.end_of_lingering {
+            Some(end) => end,
             None => {
-                let count = self.engine().lingering.get();
+                let count = engine.lingering.get();
                 if count >= MAX_LINGERING {
                     return Poll::Ready(());
                 }
-                self.engine().lingering.set(count + 1);
-                self.engine().wake_after(LINGER, cx.waker().clone());
-                life.lingers_until.insert(NonZeroU64::MIN.saturating_add(now + LINGER - 1)).get()
+                engine.lingering.set(count + 1);
+                life.end_of_lingering.insert(Box::new(Alarm::set(engine, LINGER, cx.waker())))
             }
         };
-        if now >= deadline {
+        if end.has_rung() {
             return Poll::Ready(());
         }
-        let mut scratch = self.engine().scratch.borrow_mut();
+        let mut scratch = engine.scratch.borrow_mut();
         for _ in 0..READS_PER_POLL {
             match ready!(self.transport.poll_read(cx, &mut ReadBuf::new(&mut scratch))) {
                 Ok(count) if count > 0 => {}
@@ -598,7 +597,7 @@ pub(crate) struct Life {
     socket: Rc<Socket>,
     early: Option<Box<Early>>,
     /// Once it is closed.
-    lingers_until: Option<NonZeroU64>,
+    end_of_lingering: Option<Box<Alarm>>,
 }
 
 /// What came with the handshake, or is still to come of it.
@@ -613,7 +612,7 @@ impl Life {
     pub(crate) fn new(socket: Rc<Socket>, early: Vec<u8>, skip: usize) -> Self {
         let is_early = !early.is_empty() || skip > 0;
         let early = is_early.then(|| Box::new(Early { bytes: early, skip }));
-        Self { socket, early, lingers_until: None }
+        Self { socket, early, end_of_lingering: None }
     }
 
     /// What is left of the peer's bytes without the content of its handshake.
@@ -640,7 +639,7 @@ impl Future for Life {
 impl Drop for Life {
     fn drop(&mut self) {
         let engine = self.socket.engine();
-        if self.lingers_until.is_some() {
+        if self.end_of_lingering.is_some() {
             engine.lingering.set(engine.lingering.get() - 1);
         }
         // Given up with bytes unsent: they no longer hold the process.

@@ -20,6 +20,7 @@ use super::event::{Event, EventQueue};
 use super::instance::Server;
 use super::outbox::Spares;
 use super::slots::{Key, Slots};
+use crate::http::connection::Connection;
 use crate::http::exchange::Exchange;
 use crate::websocket::deflate::Deflater;
 use crate::websocket::inflate::Inflater;
@@ -57,6 +58,8 @@ pub(crate) struct Engine {
     /// Every read goes here first: one buffer for all sockets.
     pub(crate) scratch: RefCell<Box<[u8]>>,
     clock: RefCell<Clock<Timer>>,
+    /// Who is woken by an alarm.
+    pub(crate) alarms: RefCell<Slots<Waker>>,
     /// When the host will call because of `wake_after`.
     armed: Cell<u64>,
     began: Instant,
@@ -79,7 +82,7 @@ enum Timer {
     Socket(Key),
     /// A connection of a server.
     Connection(Key, Key),
-    Wake(Waker),
+    Alarm(Key),
 }
 
 /// Bytes one read can take.
@@ -103,6 +106,7 @@ impl Engine {
             inflater: RefCell::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             clock: RefCell::new(Clock::new()),
+            alarms: RefCell::new(Slots::new()),
             armed: Cell::new(u64::MAX),
             began: Instant::now(),
             sockets: RefCell::new(Slots::new()),
@@ -146,6 +150,10 @@ impl Engine {
         self.servers.borrow().find(key).cloned()
     }
 
+    fn find_connection(&self, server: Key, key: Key) -> Option<Rc<Connection>> {
+        self.servers.borrow().find(server).and_then(|server| server.connections.borrow().find(key).cloned())
+    }
+
     pub(crate) fn push(&self, event: Event) {
         self.events.borrow_mut().push(event);
     }
@@ -183,9 +191,9 @@ impl Engine {
         self.clock.borrow_mut().insert(deadline, Timer::Connection(server, connection));
     }
 
-    /// Wakes a task after `milliseconds`.
-    pub(crate) fn wake_after(&self, milliseconds: u64, task: Waker) {
-        self.clock.borrow_mut().insert(self.now() + milliseconds, Timer::Wake(task));
+    /// Asks for an alarm to ring then.
+    pub(crate) fn watch_alarm(&self, time: u64, alarm: Key) {
+        self.clock.borrow_mut().insert(time, Timer::Alarm(alarm));
     }
 
     /// One turn: polls I/O without waiting, runs the tasks that are ready, has `deliver` empty the queue of events, flushes.
@@ -332,6 +340,11 @@ impl Engine {
     }
 
     fn fire_deadlines(&self) {
+        self.clock.borrow_mut().sweep_when_crowded(|timer| match timer {
+            Timer::Socket(key) => self.sockets.borrow().find(*key).is_some(),
+            Timer::Connection(server, key) => self.find_connection(*server, *key).is_some(),
+            Timer::Alarm(key) => self.alarms.borrow().find(*key).is_some(),
+        });
         let now = self.now();
         if self.armed.get() <= now {
             self.armed.set(u64::MAX);
@@ -342,17 +355,18 @@ impl Engine {
         let due = self.clock.borrow_mut().take_due(now);
         for timer in due {
             match timer {
-                Timer::Wake(task) => task.wake(),
+                Timer::Alarm(key) => {
+                    if let Some(task) = self.alarms.borrow().find(key) {
+                        task.wake_by_ref();
+                    }
+                }
                 Timer::Socket(key) => {
                     if let Some(socket) = self.find_socket(key) {
                         socket.reach_deadline(now);
                     }
                 }
                 Timer::Connection(server, key) => {
-                    let connection = self
-                        .find_server(server)
-                        .and_then(|server| server.connections.borrow().find(key).cloned());
-                    if let Some(connection) = connection {
+                    if let Some(connection) = self.find_connection(server, key) {
                         connection.reach_deadline(now);
                     }
                 }

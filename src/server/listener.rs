@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::net::UnixListener;
 
+use super::alarm::Alarm;
 use super::config::Listen;
 use super::engine::Engine;
 use super::instance::Server;
@@ -104,18 +105,21 @@ impl Drop for Listener {
 }
 
 async fn accept(shared: Rc<Shared>, server: Rc<Server>) {
-    let engine = Rc::clone(&server.engine);
+    let mut rest = None;
     poll_fn(|cx| {
         let mut acceptor = shared.acceptor.borrow_mut();
         let Some(acceptor) = &mut *acceptor else { return Poll::Ready(()) };
         *shared.waker.borrow_mut() = Some(cx.waker().clone());
+        if rest.as_ref().is_some_and(|rest: &Alarm| !rest.has_rung()) {
+            return Poll::Pending;
+        }
         for _ in 0..ACCEPTS_PER_POLL {
             match ready!(acceptor.poll_accept(cx)) {
                 Ok(transport) => http::start(&server, server.secure(transport)),
                 Err(error) if is_of_the_peer(&error) => {}
                 // Out of descriptors or memory: the connection stays in the kernel's queue until there is room.
                 Err(_) => {
-                    engine.wake_after(REST, cx.waker().clone());
+                    rest = Some(Alarm::set(&server.engine, REST, cx.waker()));
                     return Poll::Pending;
                 }
             }

@@ -1,6 +1,7 @@
 //! Sockets and who serves them: the engine and its turns, the listener, one small task per WebSocket, the outbox, topics.
 //! Nothing here knows JavaScript.
 
+pub(crate) mod alarm;
 mod certificate;
 pub(crate) mod clock;
 pub(crate) mod config;
