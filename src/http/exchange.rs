@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use http::{Request, Response, request};
+use http::{Method, Request, Response, request};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -88,8 +88,30 @@ impl Exchange {
         &self.connection.server
     }
 
-    pub(crate) fn has_body(&self) -> bool {
-        self.body.borrow().is_some()
+    /// Whether there is a body that a handler may read: what comes with GET and HEAD is discarded (§8.1).
+    pub(crate) fn offers_body(&self) -> bool {
+        self.body.borrow().is_some() && self.head.method != Method::GET && self.head.method != Method::HEAD
+    }
+
+    /// Writes the request line without its version, and the fields, every byte one character. Of the target, what is no ASCII is
+    /// percent-encoded, as a URL parser would.
+    pub(crate) fn write_head(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.head.method.as_str().as_bytes());
+        out.push(b' ');
+        for &byte in self.connection.framing.borrow().target() {
+            if byte.is_ascii() {
+                out.push(byte);
+            } else {
+                out.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+        for (name, value) in &self.head.headers {
+            out.extend_from_slice(name.as_str().as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
     }
 
     /// Whether the body is being read, so that the connection's end is noticed there.
@@ -271,3 +293,5 @@ pub(crate) fn drain(engine: &Engine, mut body: Incoming) {
         async move { while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {} },
     );
 }
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
