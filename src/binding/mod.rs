@@ -44,6 +44,9 @@ struct Binding {
     host: Rc<HostHandle>,
     /// Strings from JavaScript pass through here on their way into frames.
     text: RefCell<Vec<u8>>,
+    /// And the fields of answers through here, on their way into what is prepared of them.
+    fields: RefCell<Vec<u8>>,
+    prepared: RefCell<Vec<u8>>,
     /// The receivers that the last publication did not reach.
     dropped: RefCell<Vec<Key>>,
     /// The environment takes no more calls: it is being torn down or its thread was told to stop.
@@ -81,6 +84,8 @@ pub fn create_engine<'env>(
         numbers,
         host,
         text: RefCell::new(Vec::with_capacity(value::TEXT_CAPACITY)),
+        fields: RefCell::new(Vec::with_capacity(4096)),
+        prepared: RefCell::default(),
         dropped: RefCell::default(),
         is_over: Cell::new(false),
     });

@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use http::{Method, Request, Response, request};
+use bytes::Bytes;
+use http::{Method, Request, Response, header, request};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -46,6 +47,8 @@ pub(crate) struct Exchange {
 pub(crate) enum Reply {
     Waiting(Option<Waker>),
     Given(Box<Response<ResponseBody>>),
+    /// With the connection; hyper is to believe that it writes it.
+    Prepared,
     /// With hyper, or beyond.
     Taken,
     Upgraded,
@@ -98,7 +101,8 @@ impl Exchange {
     pub(crate) fn write_head(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.head.method.as_str().as_bytes());
         out.push(b' ');
-        for &byte in self.connection.framing.borrow().target() {
+        // What is no UTF-8 becomes U+FFFD, as it would in a string.
+        for &byte in String::from_utf8_lossy(self.connection.framing.borrow().target()).as_bytes() {
             if byte.is_ascii() {
                 out.push(byte);
             } else {
@@ -137,10 +141,26 @@ impl Exchange {
         }
     }
 
-    pub(crate) fn poll_reply(&self, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
+    /// Whether the answer may be one that is prepared without hyper.
+    pub(crate) fn takes_prepared(&self) -> bool {
+        let connection = self.head.headers.get(header::CONNECTION);
+        let is_kept = connection.is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"keep-alive"));
+        is_kept && self.head.method != Method::HEAD && self.connection.takes_prepared()
+    }
+
+    /// Answers an exchange that takes it with the bytes of a whole answer.
+    pub(crate) fn answer_prepared(&self, bytes: &[u8]) {
+        self.connection.send_prepared(bytes);
+        if let Reply::Waiting(Some(waker)) = self.reply.replace(Reply::Prepared) {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn poll_reply(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
         let mut reply = self.reply.borrow_mut();
         match std::mem::replace(&mut *reply, Reply::Taken) {
             Reply::Given(response) => Poll::Ready(*response),
+            Reply::Prepared => Poll::Ready(Response::new(ResponseBody::whole(Bytes::new(), self))),
             Reply::Waiting(_) => {
                 *reply = Reply::Waiting(Some(cx.waker().clone()));
                 Poll::Pending

@@ -5,7 +5,7 @@
 
 const { engine } = require('./engine.js');
 const { coded } = require('./errors.js');
-const { field, findField, joinFields } = require('./fields.js');
+const { field, findField, isField, joinFields } = require('./fields.js');
 const { plain, use } = require('./response.js');
 const { StreamedAnswer } = require('./streamed-answer.js');
 
@@ -67,7 +67,7 @@ function sendResponse(exchange, response, onFailure) {
     return;
   }
   const fields = joinFields(response.headers) + cookieFields(exchange);
-  const head = /** @type {Head} */ ([exchange.key, response.status, response.statusText ?? '', fields]);
+  const head = /** @type {Head} */ ([exchange.key, response.status, response.statusText || undefined, fields]);
   const held = heldAs(response);
   if (held !== undefined) {
     sendHeld(exchange, head, response, held === 'FileRef', onFailure);
@@ -88,11 +88,11 @@ function sendPlain(exchange, { status, statusText, fields: own, content }, onFai
   const { key } = exchange;
   const fields = own + cookieFields(exchange);
   if (content instanceof Blob) {
-    sendBlob(exchange, [key, status, statusText, fields], content, onFailure);
+    sendBlob(exchange, [key, status, statusText || undefined, fields], content, onFailure);
     return;
   }
   const isUntyped = content instanceof Uint8Array && content.length > 0 && findField(fields, 'content-type') === undefined;
-  engine().respond(key, status, statusText, isUntyped ? fields + OCTETS : fields, content);
+  engine().respond(key, status, statusText || undefined, isUntyped ? fields + OCTETS : fields, content);
 }
 
 /**
@@ -112,15 +112,15 @@ function sendBlob(exchange, head, blob, onFailure) {
     case 206: {
       const range = field('content-range', `bytes ${start}-${end - 1}/${blob.size}`);
       const part = blob.slice(start, end);
-      new StreamedAnswer(exchange, [key, 206, '', withRange(fields, range)], part.stream(), part.size, onFailure);
+      new StreamedAnswer(exchange, [key, 206, undefined, withRange(fields, range)], part.stream(), part.size, onFailure);
       break;
     }
     case 416:
-      native.respond(key, 416, '', withRange(fields, field('content-range', `bytes */${blob.size}`)), null);
+      native.respond(key, 416, undefined, withRange(fields, field('content-range', `bytes */${blob.size}`)), null);
       break;
     case 304:
     case 412:
-      native.respond(key, selected, '', fields, null);
+      native.respond(key, selected, undefined, fields, null);
       break;
     default:
       new StreamedAnswer(exchange, head, blob.stream(), blob.size, onFailure);
@@ -143,7 +143,7 @@ function cookieFields({ cookies }) {
   if (cookies === undefined) return '';
   return cookies
     .toSetCookieHeaders()
-    .map((line) => field('set-cookie', line))
+    .map((line) => (isField('set-cookie', line) ? field('set-cookie', line) : ''))
     .join('');
 }
 
@@ -198,7 +198,7 @@ function sendHeld(exchange, [key, status, phrase, fields], response, isFile, onF
  */
 function sendText(exchange, status, type, body) {
   exchange.isAnswered = true;
-  engine().respond(exchange.key, status, '', type === null ? '' : field('content-type', type), body);
+  engine().respond(exchange.key, status, undefined, type === null ? '' : field('content-type', type), body);
 }
 
 module.exports = { cookieFields, isBuffered, isResponse, sendResponse, sendText, unsendable };
