@@ -26,6 +26,78 @@ async function answer(fetch, sent = request('GET', '/'), options = {}) {
 const classes = { "the host's Response": globalThis.Response };
 if (mantou.Response !== undefined && mantou.Response !== globalThis.Response) classes["mantou's Response"] = mantou.Response;
 
+describe('a response of another implementation', { skip: isOracle && 'Bun takes its own alone' }, () => {
+  /** What any of them has: no class, but a shape. */
+  const shaped = ({ status = 200, statusText = '', fields = [], body = null, bodyUsed = false }) => ({
+    status,
+    statusText,
+    headers: {
+      forEach(callback) {
+        for (const [name, value] of fields) callback(value, name);
+      },
+    },
+    body,
+    bodyUsed,
+  });
+  const streamOf = (text) => new globalThis.Response(text).body;
+
+  test('is sent', async () => {
+    const fields = [
+      ['Content-Type', 'text/mine'],
+      ['X-Mine', '1'],
+      ['Set-Cookie', 'a=1'],
+      ['set-cookie', 'b=2'],
+    ];
+
+    const response = await answer(() => shaped({ status: 201, statusText: 'Made', fields, body: streamOf('theirs') }));
+
+    assert.deepEqual([response.status, response.reason, response.text], [201, 'Made', 'theirs']);
+    const lines = response.headers
+      .filter(([name]) => !/^(date|content-length)$/i.test(name))
+      .map(([name, value]) => `${name.toLowerCase()}: ${value}`);
+    assert.deepEqual(lines, ['set-cookie: a=1', 'set-cookie: b=2', 'content-type: text/mine', 'x-mine: 1']);
+  });
+
+  test('without a body is sent', async () => {
+    const response = await answer(() => shaped({ status: 404 }));
+
+    assert.deepEqual([response.status, response.text, response.header('content-length')], [404, '', '0']);
+  });
+
+  test('is not sent when its body was read', async () => {
+    const response = await answer(() => shaped({ bodyUsed: true }), request('GET', '/'), {
+      error: ({ code }) => new globalThis.Response(code),
+    });
+
+    assert.equal(response.text, 'ERR_BODY_ALREADY_USED');
+  });
+
+  for (const [name, value] of [
+    ['x-bad', 'a\r\nx-injected: 1'],
+    ['x-bad', 'a\nb'],
+    ['x-bad', 'a\0b'],
+    ['x bad', 'a'],
+    ['x-bad: 1\r\nx-injected', '1'],
+    ['', 'a'],
+  ]) {
+    test(`has no field that HTTP cannot carry: ${JSON.stringify([name, value])}`, async () => {
+      const fields = [
+        [name, value],
+        ['x-good', '1'],
+      ];
+
+      const response = await answer(() => shaped({ fields }));
+
+      assert.equal(response.status, 200);
+      assert.equal(response.header('x-good'), '1');
+      assert.ok(
+        response.headers.every(([name]) => ['x-good', 'date', 'content-length'].includes(name.toLowerCase())),
+        String(response.headers),
+      );
+    });
+  }
+});
+
 for (const [whose, Response] of Object.entries(classes)) {
   const isHosts = Response === globalThis.Response;
   describe(whose, () => {

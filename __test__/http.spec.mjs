@@ -649,6 +649,23 @@ describe('much', () => {
     assert.equal(sha1((await readResponse(client)).body), digest);
   });
 
+  test('a client that asks 2,000 times and reads later gets 2,000 answers', { timeout: 30_000 }, async () => {
+    const server = start((req) => new Response(`${new URL(req.url).pathname} `.padEnd(10_000, 'x')), { idleTimeout: 0 });
+    const client = await connectTo(server);
+    if (!differs('pipelined-requests')) return;
+    client.pause();
+    client.write(...Array.from({ length: 2000 }, (_, index) => request('GET', `/${index}`)));
+    // More than sockets hold: some answers are half out when others are served.
+    for (let others = 0; others < 20; others++) await exchange(server, request('GET', '/other'));
+
+    client.resume();
+
+    for (let index = 0; index < 2000; index++) {
+      const { text } = await readResponse(client);
+      assert.deepEqual([text.length, text.slice(0, text.indexOf(' '))], [10_000, `/${index}`]);
+    }
+  });
+
   test('200 requests at once get their own answers', { timeout: 30_000 }, async () => {
     const server = start(async (req) => {
       const body = await req.text();

@@ -1,4 +1,4 @@
-//! Events to JavaScript, in order: messages many to a call, everything else one by one. What is owed to a peer is done here, at the
+//! Events to JavaScript, in order: messages and requests many to a call, everything else one by one. What is owed to a peer is done here, at the
 //! event's place in the order.
 //!
 //! `process.nextTick` and microtasks drain behind each handler: JavaScript does it with a function of the host (`runTicks`). Without such a
@@ -12,13 +12,13 @@ use napi::sys;
 
 use super::Binding;
 use super::value::{CallbackScope, Failure, Js, Reference, Result, Value};
-use crate::http::exchange::Exchange;
 use crate::server::connection::Socket;
 use crate::server::event::{BodyError, Content, Ending, Event, Held};
 
 /// The functions of `src/js/` that take events.
 pub(super) struct Callbacks {
-    request: Reference,
+    requests: Reference,
+    resume_requests: Reference,
     body: Reference,
     writable: Reference,
     ended: Reference,
@@ -39,7 +39,8 @@ impl Callbacks {
     pub(super) fn new(js: Js, object: &Object<'_>, is_bun: bool) -> napi::Result<Self> {
         let function = |name| Reference::function_of(js, object, name);
         Ok(Self {
-            request: function("request")?,
+            requests: function("requests")?,
+            resume_requests: function("resumeRequests")?,
             body: function("body")?,
             writable: function("writable")?,
             ended: function("ended")?,
@@ -57,15 +58,15 @@ impl Callbacks {
     }
 }
 
-/// The sockets of the messages of one call, by their numbers: memory that JavaScript reads too (`receivers` in `engine.js`).
-pub(super) struct Receivers {
+/// What messages and requests bring beside the values of a call: memory that JavaScript reads too (`numbers` in `engine.js`).
+pub(super) struct Numbers {
     numbers: *mut f64,
     count: usize,
     /// Keeps the memory.
     _array: Reference,
 }
 
-impl Receivers {
+impl Numbers {
     pub(super) fn new(js: Js, array: &Object<'_>) -> napi::Result<Self> {
         let (numbers, count) = js.float64_array(array)?;
         Ok(Self { numbers, count, _array: Reference::new(js, array)? })
@@ -78,8 +79,10 @@ impl Receivers {
     }
 }
 
-/// As many as `receivers` has places.
-const MESSAGES_PER_CALL: usize = 64;
+/// As many messages or requests as `numbers` has places for.
+const MOST_PER_CALL: usize = 64;
+/// Of a request in `numbers`.
+const NUMBERS_PER_REQUEST: usize = 4;
 
 impl Binding {
     /// Gives all events to JavaScript.
@@ -105,12 +108,20 @@ impl Binding {
             return false;
         }
         let _scope = self.js.scope();
-        let mut data = [ptr::null_mut(); MESSAGES_PER_CALL];
+        let mut data = [ptr::null_mut(); MOST_PER_CALL];
         // A failure here is an exception, reported already, or an environment that is going away.
         match self.take_messages(&mut data) {
             Ok(0) => {}
             Ok(count) => {
-                self.deliver_messages(&data[..count]);
+                self.deliver_many(&self.callbacks.messages, &self.callbacks.resume_messages, &data[..count]);
+                return true;
+            }
+            Err(_) => return true,
+        }
+        match self.take_requests(&mut data) {
+            Ok(0) => {}
+            Ok(count) => {
+                self.deliver_many(&self.callbacks.requests, &self.callbacks.resume_requests, &data[..count]);
                 return true;
             }
             Err(_) => return true,
@@ -122,7 +133,7 @@ impl Binding {
     }
 
     /// Makes JavaScript values of the messages at the head of the queue. Returns how many there are.
-    fn take_messages(&self, data: &mut [Value; MESSAGES_PER_CALL]) -> Result<usize> {
+    fn take_messages(&self, data: &mut [Value; MOST_PER_CALL]) -> Result<usize> {
         let limit = if self.callbacks.run_ticks.is_some() { data.len() } else { 1 };
         let mut queue = self.engine.events.borrow_mut();
         let mut count = 0;
@@ -135,7 +146,7 @@ impl Binding {
             }
             let bytes = queue.bytes(&content);
             data[count] = if is_text { self.js.string(bytes)? } else { self.js.array_buffer(bytes)? };
-            self.receivers.set(count, socket.key.as_f64());
+            self.numbers.set(count, socket.key.as_f64());
             count += 1;
             // Its handler decides whether the next one may come.
             if socket.is_serial() {
@@ -145,10 +156,38 @@ impl Binding {
         Ok(count)
     }
 
-    fn deliver_messages(&self, data: &[Value]) {
-        let mut outcome = self.js.call(&self.callbacks.messages, data);
+    /// Makes JavaScript values of the requests at the head of the queue. Returns how many there are.
+    fn take_requests(&self, data: &mut [Value; MOST_PER_CALL]) -> Result<usize> {
+        let limit = if self.callbacks.run_ticks.is_some() { data.len() } else { 1 };
+        let mut head = self.text.borrow_mut();
+        let mut count = 0;
+        while count < limit {
+            let next = self.engine.events.borrow_mut().pop_request();
+            let Some(key) = next else { break };
+            // Without an exchange the client has gone before the handler could see it.
+            let Some(exchange) = self.engine.find_exchange(key) else { continue };
+            head.clear();
+            exchange.write_head(&mut head);
+            data[count] = self.js.latin1(&head)?;
+            let numbers = [
+                exchange.server().key.as_f64(),
+                key.as_f64(),
+                exchange.route.map_or(NO_ROUTE, f64::from),
+                f64::from(u8::from(exchange.offers_body())),
+            ];
+            for (index, number) in numbers.into_iter().enumerate() {
+                self.numbers.set(NUMBERS_PER_REQUEST * count + index, number);
+            }
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Calls a function that takes what comes many to a call, and again for the rest of it when something was thrown.
+    fn deliver_many(&self, function: &Reference, resume: &Reference, data: &[Value]) {
+        let mut outcome = self.js.call(function, data);
         while outcome.is_err() && self.report() {
-            outcome = self.js.call(&self.callbacks.resume_messages, &[]);
+            outcome = self.js.call(resume, &[]);
         }
     }
 
@@ -196,11 +235,7 @@ impl Binding {
                 self.call(&self.callbacks.drain, &[self.index(&socket)?])
             }
             Event::End { socket, ending } => self.end(&socket, &ending),
-            Event::Request(key) => match self.engine.find_exchange(key) {
-                Some(exchange) => self.request(&exchange),
-                // The client has gone before the handler could see it.
-                None => Ok(()),
-            },
+            Event::Request(_) => unreachable!("taken by `take_requests`"),
             Event::Body(key, piece) => {
                 let piece = match piece {
                     Ok(Some(bytes)) => js.array_buffer(&bytes)?,
@@ -217,31 +252,6 @@ impl Binding {
             Event::TimedOut => self.call(&self.callbacks.timed_out, &[]),
             Event::Stopped(server) => self.call(&self.callbacks.stopped, &[js.number(server.key.as_f64())?]),
         }
-    }
-
-    fn request(&self, exchange: &Exchange) -> Result<()> {
-        let js = self.js;
-        let head = &exchange.head;
-        let mut fields = Vec::with_capacity(512);
-        for (name, value) in &head.headers {
-            fields.extend_from_slice(name.as_str().as_bytes());
-            fields.extend_from_slice(b": ");
-            fields.extend_from_slice(value.as_bytes());
-            fields.extend_from_slice(b"\r\n");
-        }
-        let target = js.string(exchange.connection.framing.borrow().target())?;
-        self.call(
-            &self.callbacks.request,
-            &[
-                js.number(exchange.server().key.as_f64())?,
-                js.number(exchange.key.as_f64())?,
-                js.latin1(head.method.as_str().as_bytes())?,
-                target,
-                js.latin1(&fields)?,
-                js.boolean(exchange.has_body())?,
-                js.number(exchange.route.map_or(NO_ROUTE, f64::from))?,
-            ],
-        )
     }
 
     /// Ends a socket as the event says and calls its `close` handler.

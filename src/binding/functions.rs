@@ -19,6 +19,8 @@ use crate::http::body::{ResponseBody, ResponseStream};
 use crate::http::conditions::{self, Extent, Validators, Verdict};
 use crate::http::directory::Directory;
 use crate::http::exchange::Exchange;
+
+use crate::http::prepared;
 use crate::http::routes::{Route, Routes};
 use crate::http::static_route::StaticRoute;
 use crate::http::upgrade::{self, Subprotocol};
@@ -513,24 +515,40 @@ fn select(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     }
 }
 
-/// `respond(exchange, status, statusText, fields, body)`: answers with a whole body: a string, bytes or nothing.
+/// `respond(exchange, status, statusText | undefined, fields, body)`: answers with a whole body: a string, bytes or nothing.
 fn respond(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let Some(exchange) = unanswered(binding, arguments)? else { return binding.js.boolean(false) };
     let js = binding.js;
-    let body = arguments.value(4);
-    let bytes = if js.is_nullish(body)? {
-        Bytes::new()
-    } else if js.is_string(body)? {
-        js.with_text(body, &mut binding.text.borrow_mut(), Bytes::copy_from_slice)?
-    } else {
-        js.with_bytes(body, Bytes::copy_from_slice)?
+    let (status, body) = (status_code(arguments, 1)?, arguments.value(4));
+    let may_prepare = js.is_nullish(arguments.value(2))? && exchange.takes_prepared();
+    // Returns the content when the answer is not of the common kind.
+    let answer = |fields: &[u8], content: &[u8]| {
+        let mut prepared = binding.prepared.borrow_mut();
+        prepared.clear();
+        let date = binding.engine.date();
+        if may_prepare && prepared::write(&mut prepared, status, fields, &date, content) {
+            exchange.answer_prepared(&prepared);
+            None
+        } else {
+            Some(Bytes::copy_from_slice(content))
+        }
     };
+    let content = js.with_latin1(arguments.value(3), &mut binding.fields.borrow_mut(), |fields| {
+        if js.is_nullish(body)? {
+            Ok(answer(fields, &[]))
+        } else if js.is_string(body)? {
+            js.with_text(body, &mut binding.text.borrow_mut(), |content| answer(fields, content))
+        } else {
+            js.with_bytes(body, |content| answer(fields, content))
+        }
+    })??;
+    let Some(bytes) = content else { return js.boolean(true) };
     let response = head(binding, arguments, &exchange, ResponseBody::whole(bytes, &exchange))?;
     exchange.answer(response);
     js.boolean(true)
 }
 
-/// `respondStream(exchange, status, statusText, fields, length | undefined)`: answers with a body that follows, of `length` bytes if
+/// `respondStream(exchange, status, statusText | undefined, fields, length | undefined)`: answers with a body that follows, of `length` bytes if
 /// that is known.
 fn respond_stream(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let Some(exchange) = unanswered(binding, arguments)? else { return binding.js.boolean(false) };
@@ -551,7 +569,9 @@ fn head(
     let length = body.size_hint().exact();
     let mut response = Response::new(body);
     *response.status_mut() = status_code(arguments, 1)?;
-    if let Some(phrase) = phrase(response.status(), binding.js.as_latin1(arguments.value(2))?) {
+    let given =
+        if arguments.is_nullish(2)? { Vec::new() } else { binding.js.as_latin1(arguments.value(2))? };
+    if let Some(phrase) = phrase(response.status(), given) {
         response.extensions_mut().insert(phrase);
     }
     let headers: &mut HeaderMap = response.headers_mut();

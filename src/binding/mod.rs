@@ -28,7 +28,7 @@ use napi_derive::napi;
 use tokio::runtime::Runtime;
 
 use self::call::Entry;
-use self::deliver::{Callbacks, Receivers};
+use self::deliver::{Callbacks, Numbers};
 use self::host::HostHandle;
 use self::value::Js;
 use crate::server::driver::{self, Driver};
@@ -40,10 +40,13 @@ struct Binding {
     js: Js,
     engine: Rc<Engine>,
     callbacks: Callbacks,
-    receivers: Receivers,
+    numbers: Numbers,
     host: Rc<HostHandle>,
     /// Strings from JavaScript pass through here on their way into frames.
     text: RefCell<Vec<u8>>,
+    /// And the fields of answers through here, on their way into what is prepared of them.
+    fields: RefCell<Vec<u8>>,
+    prepared: RefCell<Vec<u8>>,
     /// The receivers that the last publication did not reach.
     dropped: RefCell<Vec<Key>>,
     /// The environment takes no more calls: it is being torn down or its thread was told to stop.
@@ -52,14 +55,14 @@ struct Binding {
 
 /// Creates the engine of this environment and returns the functions that drive it. Called once, by `src/js/engine.js`.
 ///
-/// `callbacks` holds the functions named in `deliver::Callbacks` and `host::HostHandle`; `receivers` is where the sockets of messages are
+/// `callbacks` holds the functions named in `deliver::Callbacks` and `host::HostHandle`; `numbers` is where the sockets of messages are
 /// written; `is_bun` tells which runtime this is, `watched` asks for the watcher thread where polling would be possible.
 #[napi]
 #[allow(unreachable_pub, reason = "the attribute exports it")]
 pub fn create_engine<'env>(
     env: Env,
     callbacks: Object<'env>,
-    receivers: Object<'env>,
+    numbers: Object<'env>,
     is_bun: bool,
     watched: bool,
 ) -> napi::Result<Object<'env>> {
@@ -67,7 +70,7 @@ pub fn create_engine<'env>(
     // The thread may be told to stop at any moment, and from then on calls to JavaScript fail. So they come before the host has
     // handles that must be closed, or their failure is looked at after `Teardown` has undertaken to close them.
     let handlers = Callbacks::new(js, &callbacks, is_bun)?;
-    let receivers = Receivers::new(js, &receivers)?;
+    let numbers = Numbers::new(js, &numbers)?;
     let (runtime, epoll) = driver::new_runtime()?;
     let host = HostHandle::new(js, &callbacks, is_bun)?;
     let driver = start_driver(&host, runtime, epoll, watched).inspect_err(|_| {
@@ -78,9 +81,11 @@ pub fn create_engine<'env>(
         js,
         engine: Engine::new(driver, Box::new(Rc::clone(&host))),
         callbacks: handlers,
-        receivers,
+        numbers,
         host,
         text: RefCell::new(Vec::with_capacity(value::TEXT_CAPACITY)),
+        fields: RefCell::new(Vec::with_capacity(4096)),
+        prepared: RefCell::default(),
         dropped: RefCell::default(),
         is_over: Cell::new(false),
     });

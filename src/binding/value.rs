@@ -250,6 +250,46 @@ impl Js {
         self.with_text(value, &mut buffer, |bytes| String::from_utf8_lossy(bytes).into_owned())
     }
 
+    /// Calls `read` with the bytes of a string of characters up to U+00FF. `buffer` serves every call.
+    pub(super) fn with_latin1<R>(
+        self,
+        value: Value,
+        buffer: &mut Vec<u8>,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R> {
+        let mut length = self.write_latin1(value, buffer)?;
+        // As in `with_text`.
+        if length + 1 >= buffer.capacity() {
+            let mut whole = 0;
+            // SAFETY: without a buffer N-API only counts.
+            check(unsafe {
+                sys::napi_get_value_string_latin1(self.0, value, ptr::null_mut(), 0, &mut whole)
+            })?;
+            buffer.reserve(whole + 2);
+            length = self.write_latin1(value, buffer)?;
+        }
+        // SAFETY: N-API has initialised `length` bytes.
+        unsafe { buffer.set_len(length) };
+        let result = read(buffer);
+        buffer.clear();
+        Ok(result)
+    }
+
+    fn write_latin1(self, value: Value, buffer: &mut Vec<u8>) -> Result<usize> {
+        let mut length = 0;
+        // SAFETY: as in `write_text`.
+        check(unsafe {
+            sys::napi_get_value_string_latin1(
+                self.0,
+                value,
+                buffer.as_mut_ptr().cast::<c_char>(),
+                buffer.capacity(),
+                &mut length,
+            )
+        })?;
+        Ok(length)
+    }
+
     /// A string of characters up to U+00FF as bytes.
     pub(super) fn as_latin1(self, value: Value) -> Result<Vec<u8>> {
         let mut length = 0;

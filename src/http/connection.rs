@@ -52,6 +52,8 @@ pub(crate) struct Connection {
     has_served: Cell<bool>,
     /// The next bytes out begin the answer to a request of HTTP/1.0.
     speaks_1_0: Cell<bool>,
+    /// hyper is about to write a head in the place of an answer that was prepared without it. What of that has not gone out yet stands here.
+    prepared: RefCell<Option<Vec<u8>>>,
     /// The next bytes out begin the answer to a HEAD request whose answer to GET would be chunked.
     pub(crate) hides_chunks: Cell<bool>,
     /// The peer's FIN was seen while a request was being answered.
@@ -104,6 +106,7 @@ pub(crate) fn start(server: &Rc<Server>, transport: Transport) {
             is_unflushed: Cell::new(false),
             has_served: Cell::new(false),
             speaks_1_0: Cell::new(false),
+            prepared: RefCell::new(None),
             hides_chunks: Cell::new(false),
             is_half_closed: Cell::new(false),
         });
@@ -317,6 +320,30 @@ impl Connection {
         if let Some(exchange) = exchange {
             exchange.abort_signal();
         }
+        self.idle.borrow_mut().restart(self.server.engine.now());
+        self.arm();
+    }
+
+    /// Whether an answer prepared without hyper may go out now: nothing is on its way, and the connection goes on.
+    pub(crate) fn takes_prepared(&self) -> bool {
+        !self.is_unflushed.get()
+            && !self.speaks_1_0.get()
+            && self.refusal.get().is_none()
+            && matches!(*self.fate.borrow(), Fate::Serve)
+    }
+
+    /// Sends an answer that was prepared without hyper. What the kernel refuses goes out before anything else does.
+    pub(crate) fn send_prepared(&self, bytes: &[u8]) {
+        // An error meets whoever sends the rest, and ends the connection there.
+        let sent = self.transport.send(&[IoSlice::new(bytes)]).unwrap_or(0);
+        if sent > 0 {
+            self.show_life();
+        }
+        *self.prepared.borrow_mut() = Some(bytes[sent..].to_vec());
+    }
+
+    /// The peer takes bytes of an answer.
+    fn show_life(&self) {
         self.idle.borrow_mut().restart(self.server.engine.now());
         self.arm();
     }
@@ -648,8 +675,24 @@ impl Io {
         }
     }
 
+    /// Sends what is left of a prepared answer in the place of the head that hyper has made.
+    fn poll_send_prepared(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let mut prepared = self.0.prepared.borrow_mut();
+        let Some(rest) = &mut *prepared else { unreachable!("asked only when there is one") };
+        while !rest.is_empty() {
+            let sent = ready!(self.0.transport.poll_send(cx, &[IoSlice::new(rest)]))?;
+            rest.drain(..sent);
+            self.0.show_life();
+        }
+        *prepared = None;
+        Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()))
+    }
+
     fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.0.is_unflushed.set(true);
+        if self.0.prepared.borrow().is_some() {
+            return self.poll_send_prepared(cx, slices);
+        }
         if self.0.speaks_1_0.get() || self.0.hides_chunks.get() {
             return self.poll_send_head(cx, slices);
         }
@@ -658,8 +701,7 @@ impl Io {
             result => Poll::Ready(result),
         };
         if matches!(sent, Poll::Ready(Ok(_))) {
-            self.0.idle.borrow_mut().restart(self.0.server.engine.now());
-            self.0.arm();
+            self.0.show_life();
         }
         sent
     }

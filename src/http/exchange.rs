@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use http::{Request, Response, request};
+use bytes::Bytes;
+use http::{Method, Request, Response, header, request};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -46,6 +47,8 @@ pub(crate) struct Exchange {
 pub(crate) enum Reply {
     Waiting(Option<Waker>),
     Given(Box<Response<ResponseBody>>),
+    /// With the connection; hyper is to believe that it writes it.
+    Prepared,
     /// With hyper, or beyond.
     Taken,
     Upgraded,
@@ -88,8 +91,31 @@ impl Exchange {
         &self.connection.server
     }
 
-    pub(crate) fn has_body(&self) -> bool {
-        self.body.borrow().is_some()
+    /// Whether there is a body that a handler may read: what comes with GET and HEAD is discarded (§8.1).
+    pub(crate) fn offers_body(&self) -> bool {
+        self.body.borrow().is_some() && self.head.method != Method::GET && self.head.method != Method::HEAD
+    }
+
+    /// Writes the request line without its version, and the fields, every byte one character. Of the target, what is no ASCII is
+    /// percent-encoded, as a URL parser would.
+    pub(crate) fn write_head(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.head.method.as_str().as_bytes());
+        out.push(b' ');
+        // What is no UTF-8 becomes U+FFFD, as it would in a string.
+        for &byte in String::from_utf8_lossy(self.connection.framing.borrow().target()).as_bytes() {
+            if byte.is_ascii() {
+                out.push(byte);
+            } else {
+                out.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+        for (name, value) in &self.head.headers {
+            out.extend_from_slice(name.as_str().as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
     }
 
     /// Whether the body is being read, so that the connection's end is noticed there.
@@ -115,10 +141,26 @@ impl Exchange {
         }
     }
 
-    pub(crate) fn poll_reply(&self, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
+    /// Whether the answer may be one that is prepared without hyper.
+    pub(crate) fn takes_prepared(&self) -> bool {
+        let connection = self.head.headers.get(header::CONNECTION);
+        let is_kept = connection.is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"keep-alive"));
+        is_kept && self.head.method != Method::HEAD && self.connection.takes_prepared()
+    }
+
+    /// Answers an exchange that takes it with the bytes of a whole answer.
+    pub(crate) fn answer_prepared(&self, bytes: &[u8]) {
+        self.connection.send_prepared(bytes);
+        if let Reply::Waiting(Some(waker)) = self.reply.replace(Reply::Prepared) {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn poll_reply(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
         let mut reply = self.reply.borrow_mut();
         match std::mem::replace(&mut *reply, Reply::Taken) {
             Reply::Given(response) => Poll::Ready(*response),
+            Reply::Prepared => Poll::Ready(Response::new(ResponseBody::whole(Bytes::new(), self))),
             Reply::Waiting(_) => {
                 *reply = Reply::Waiting(Some(cx.waker().clone()));
                 Poll::Pending
@@ -271,3 +313,5 @@ pub(crate) fn drain(engine: &Engine, mut body: Incoming) {
         async move { while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {} },
     );
 }
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";

@@ -5,8 +5,8 @@
 
 const { engine } = require('./engine.js');
 const { coded } = require('./errors.js');
-const { field, findField, joinFields } = require('./fields.js');
-const { plain, use } = require('./response.js');
+const { field, findField, isField, joinFields } = require('./fields.js');
+const { plain, take } = require('./response.js');
 const { StreamedAnswer } = require('./streamed-answer.js');
 
 const bun = process.versions.bun === undefined ? undefined : /** @type {any} */ (globalThis).Bun;
@@ -53,24 +53,23 @@ function unsendable(response) {
 }
 
 /**
- * Sends a response. `onFailure` hears of a Blob that cannot be read, while it can still be answered otherwise.
+ * What takes an error over while a response can still be another one: for a Blob that cannot be read.
+ * @typedef {(state: any, exchange: Exchange, error: unknown) => void} Fail
+ */
+
+/**
+ * Sends a response.
  * @param {Exchange} exchange
  * @param {any} response
- * @param {(error: unknown) => void} onFailure
+ * @param {Fail} fail
  */
-function sendResponse(exchange, response, onFailure) {
+function sendResponse(exchange, response, fail) {
   exchange.isAnswered = true;
-  const parts = plain(response);
-  if (parts !== undefined) {
-    use(response);
-    sendPlain(exchange, parts, onFailure);
-    return;
-  }
   const fields = joinFields(response.headers) + cookieFields(exchange);
-  const head = /** @type {Head} */ ([exchange.key, response.status, response.statusText ?? '', fields]);
+  const head = /** @type {Head} */ ([exchange.key, response.status, response.statusText || undefined, fields]);
   const held = heldAs(response);
   if (held !== undefined) {
-    sendHeld(exchange, head, response, held === 'FileRef', onFailure);
+    sendHeld(exchange, head, response, held === 'FileRef', fail);
     return;
   }
   const stream = response.body;
@@ -79,20 +78,24 @@ function sendResponse(exchange, response, onFailure) {
 }
 
 /**
- * Sends a response of ours whose content is at hand.
+ * Sends a response of ours whose content is at hand. Returns false for any other value.
  * @param {Exchange} exchange
- * @param {import('./response.js').Plain} response
- * @param {(error: unknown) => void} onFailure
+ * @param {unknown} value
+ * @param {Fail} fail
  */
-function sendPlain(exchange, { status, statusText, fields: own, content }, onFailure) {
-  const { key } = exchange;
-  const fields = own + cookieFields(exchange);
+function sendPlain(exchange, value, fail) {
+  const response = exchange.socket === undefined ? take(value) : undefined;
+  if (response === undefined) return false;
+  exchange.isAnswered = true;
+  const { status, statusText, content } = response;
+  const fields = exchange.cookies === undefined ? response.fields : response.fields + cookieFields(exchange);
   if (content instanceof Blob) {
-    sendBlob(exchange, [key, status, statusText, fields], content, onFailure);
-    return;
+    sendBlob(exchange, [exchange.key, status, statusText || undefined, fields], content, fail);
+    return true;
   }
   const isUntyped = content instanceof Uint8Array && content.length > 0 && findField(fields, 'content-type') === undefined;
-  engine().respond(key, status, statusText, isUntyped ? fields + OCTETS : fields, content);
+  engine().respond(exchange.key, status, statusText || undefined, isUntyped ? fields + OCTETS : fields, content);
+  return true;
 }
 
 /**
@@ -100,10 +103,11 @@ function sendPlain(exchange, { status, statusText, fields: own, content }, onFai
  * @param {Exchange} exchange
  * @param {Head} head
  * @param {Blob} blob
- * @param {(error: unknown) => void} onFailure
+ * @param {Fail} fail
  */
-function sendBlob(exchange, head, blob, onFailure) {
+function sendBlob(exchange, head, blob, fail) {
   const native = engine();
+  const onFailure = (/** @type {unknown} */ error) => fail(exchange.server, exchange, error);
   const [key, status, , fields] = head;
   const isWhole = status === 200 && findField(fields, 'content-range') === undefined;
   const validator = (/** @type {string} */ name) => findField(fields, name) ?? '';
@@ -112,15 +116,15 @@ function sendBlob(exchange, head, blob, onFailure) {
     case 206: {
       const range = field('content-range', `bytes ${start}-${end - 1}/${blob.size}`);
       const part = blob.slice(start, end);
-      new StreamedAnswer(exchange, [key, 206, '', withRange(fields, range)], part.stream(), part.size, onFailure);
+      new StreamedAnswer(exchange, [key, 206, undefined, withRange(fields, range)], part.stream(), part.size, onFailure);
       break;
     }
     case 416:
-      native.respond(key, 416, '', withRange(fields, field('content-range', `bytes */${blob.size}`)), null);
+      native.respond(key, 416, undefined, withRange(fields, field('content-range', `bytes */${blob.size}`)), null);
       break;
     case 304:
     case 412:
-      native.respond(key, selected, '', fields, null);
+      native.respond(key, selected, undefined, fields, null);
       break;
     default:
       new StreamedAnswer(exchange, head, blob.stream(), blob.size, onFailure);
@@ -143,7 +147,7 @@ function cookieFields({ cookies }) {
   if (cookies === undefined) return '';
   return cookies
     .toSetCookieHeaders()
-    .map((line) => field('set-cookie', line))
+    .map((line) => (isField('set-cookie', line) ? field('set-cookie', line) : ''))
     .join('');
 }
 
@@ -175,18 +179,18 @@ function isBuffered(response) {
  * @param {Head} head
  * @param {Response} response
  * @param {boolean} isFile
- * @param {(error: unknown) => void} onFailure
+ * @param {Fail} fail
  */
-function sendHeld(exchange, [key, status, phrase, fields], response, isFile, onFailure) {
+function sendHeld(exchange, [key, status, phrase, fields], response, isFile, fail) {
   const native = engine();
   response
     .blob()
     .then(async (blob) => {
       const type = blob.type === '' || findField(fields, 'content-type') !== undefined ? '' : field('content-type', blob.type);
-      if (isFile) sendBlob(exchange, [key, status, phrase, fields + type], blob, onFailure);
+      if (isFile) sendBlob(exchange, [key, status, phrase, fields + type], blob, fail);
       else native.respond(key, status, phrase, fields + type, await blob.arrayBuffer());
     })
-    .catch(onFailure);
+    .catch((error) => fail(exchange.server, exchange, error));
 }
 
 /**
@@ -198,7 +202,7 @@ function sendHeld(exchange, [key, status, phrase, fields], response, isFile, onF
  */
 function sendText(exchange, status, type, body) {
   exchange.isAnswered = true;
-  engine().respond(exchange.key, status, '', type === null ? '' : field('content-type', type), body);
+  engine().respond(exchange.key, status, undefined, type === null ? '' : field('content-type', type), body);
 }
 
-module.exports = { cookieFields, isBuffered, isResponse, sendResponse, sendText, unsendable };
+module.exports = { cookieFields, isBuffered, isResponse, sendPlain, sendResponse, sendText, unsendable };

@@ -11,8 +11,11 @@ const { createEngine } = require('./binary.js');
  */
 const events = {};
 
-/** How many messages come to JavaScript in one call, and the sockets they are for, by their native numbers: the native side writes them. */
-const receivers = new Float64Array(64);
+/**
+ * What the native side says in numbers of the messages or requests that come in one call, at most 64. Of a message it is the socket it is for;
+ * of a request its server, itself, the number of its route and whether it has a body.
+ */
+const numbers = new Float64Array(4 * 64);
 
 const isBun = process.versions.bun !== undefined;
 
@@ -41,8 +44,8 @@ function engine() {
       timer.unref();
     },
   };
-  native = createEngine(callbacks, receivers, isBun, process.env.MANTOU_DRIVER === 'watched');
+  native = createEngine(callbacks, numbers, isBun, process.env.MANTOU_DRIVER === 'watched');
   return native;
 }
 
-module.exports = { engine, events, receivers, runTicks };
+module.exports = { engine, events, numbers, runTicks };

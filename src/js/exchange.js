@@ -18,14 +18,6 @@ const waiting = /** @type {Map<number, Exchange>} */ (new Map());
  */
 
 class Exchange {
-  /** Whether the request has a body that its handler may read. */
-  hasBody;
-  /** The request line's method. */
-  method;
-  /** The request line's target. */
-  target;
-  /** The fields of the request as text (`fields.js`). */
-  fields;
   /** The request's signal, once touched. @type {AbortController | undefined} */
   controller;
   /** The WebSocket it became. @type {any} */
@@ -48,19 +40,29 @@ class Exchange {
   /**
    * @param {any} server the state of its server (`server.js`)
    * @param {number} key
-   * @param {string} method
-   * @param {string} target
-   * @param {string} fields
-   * @param {boolean} hasBody
+   * @param {string} head the request line without its version, and the fields as text (`fields.js`)
+   * @param {boolean} hasBody whether the request has a body that its handler may read
    */
-  constructor(server, key, method, target, fields, hasBody) {
+  constructor(server, key, head, hasBody) {
     this.server = server;
     this.key = key;
-    this.method = method;
-    this.target = target;
-    this.fields = fields;
-    // §8.1: what comes with these methods is discarded.
-    this.hasBody = hasBody && method !== 'GET' && method !== 'HEAD';
+    this.head = head;
+    this.hasBody = hasBody;
+  }
+
+  /** The request line's method. */
+  get method() {
+    return this.head.startsWith('GET ') ? 'GET' : this.head.slice(0, this.head.indexOf(' '));
+  }
+
+  /** The request line's target. */
+  get target() {
+    return this.head.slice(this.head.indexOf(' ') + 1, this.head.indexOf('\r'));
+  }
+
+  /** The fields as text. */
+  get fields() {
+    return this.head.slice(this.head.indexOf('\n') + 1);
   }
 
   /**
@@ -68,7 +70,7 @@ class Exchange {
    * @param {string} name in lower case
    */
   field(name) {
-    return findField(this.fields, name);
+    return findField(this.head, name);
   }
 
   /** Asks the native side to tell how it ends. */

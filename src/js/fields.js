@@ -4,13 +4,15 @@
 'use strict';
 
 /**
- * Fields as text, `set-cookie` lines first.
+ * Fields as text, `set-cookie` lines first. Of headers that are not the host's, what HTTP cannot carry is left out.
  * @param {{ forEach(callback: (value: string, name: string) => void): void }} headers
  */
 function joinFields(headers) {
+  const isChecked = headers instanceof Headers;
   let cookies = '';
   let fields = '';
   headers.forEach((value, name) => {
+    if (!isChecked && !isField(name, value)) return;
     const lower = name.toLowerCase();
     if (lower === 'set-cookie') cookies += field(lower, value);
     else fields += field(lower, value);
@@ -37,6 +39,15 @@ function splitFields(fields) {
  */
 function field(name, value) {
   return `${name}: ${value}\r\n`;
+}
+
+/**
+ * Whether HTTP can carry a field: nothing in it ends the line or the name.
+ * @param {unknown} name
+ * @param {unknown} value
+ */
+function isField(name, value) {
+  return typeof name === 'string' && typeof value === 'string' && NAME.test(name) && VALUE.test(value);
 }
 
 /**
@@ -86,7 +97,7 @@ function joinPairs(pairs) {
   for (const pair of pairs) {
     if (!Array.isArray(pair) || pair.length !== 2) return undefined;
     const [name, value] = pair;
-    if (typeof name !== 'string' || typeof value !== 'string' || !NAME.test(name) || !VALUE.test(value)) return undefined;
+    if (!isField(name, value)) return undefined;
     const lower = name.toLowerCase();
     if (lower === 'set-cookie') cookies += field(lower, value);
     else fields += field(lower, value);
@@ -99,4 +110,4 @@ const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** §5.5: a field value, without white space around it. */
 const VALUE = /^(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?$/;
 
-module.exports = { field, fieldsOf, findField, joinFields, replaceFields, splitFields };
+module.exports = { field, fieldsOf, findField, isField, joinFields, replaceFields, splitFields };

@@ -5,7 +5,7 @@
 
 const { isPromise } = require('node:util/types');
 
-const { isResponse, sendResponse, sendText, unsendable } = require('./answer.js');
+const { isResponse, sendPlain, sendResponse, sendText, unsendable } = require('./answer.js');
 const { engine } = require('./engine.js');
 const { IncomingRequest } = require('./request.js');
 const { Response } = require('./response.js');
@@ -43,6 +43,8 @@ function handle(state, exchange, request, handler) {
     handleError(state, exchange, error);
     return;
   }
+  // The most common case first.
+  if (sendPlain(exchange, result, handleError)) return;
   if (isPromise(result)) {
     result.then(
       (/** @type {unknown} */ value) => finish(state, exchange, value, false),
@@ -61,11 +63,12 @@ function handle(state, exchange, request, handler) {
  * @param {boolean} isError an Error returned, not resolved: as good as thrown
  */
 function finish(state, exchange, value, isError) {
+  if (sendPlain(exchange, value, handleError)) return;
   if (exchange.socket !== undefined) {
     engine().forget(exchange.key);
   } else if (isResponse(value)) {
     const problem = unsendable(value);
-    if (problem === undefined) sendResponse(exchange, value, (failure) => handleError(state, exchange, failure));
+    if (problem === undefined) sendResponse(exchange, value, handleError);
     else handleError(state, exchange, problem);
   } else if (isError) {
     handleError(state, exchange, value);
@@ -119,11 +122,12 @@ function handleError(state, exchange, error) {
  * @param {unknown} error
  */
 function finishError(state, exchange, value, error) {
+  if (sendPlain(exchange, value, sendErrorPage)) return;
   if (exchange.socket !== undefined) {
     engine().forget(exchange.key);
   } else if (isResponse(value)) {
     const problem = unsendable(value);
-    if (problem === undefined) sendResponse(exchange, value, (failure) => sendErrorPage(state, exchange, failure));
+    if (problem === undefined) sendResponse(exchange, value, sendErrorPage);
     else sendErrorPage(state, exchange, problem);
   } else {
     sendErrorPage(state, exchange, error);

@@ -21,10 +21,10 @@ const HostResponse = globalThis.Response;
  */
 let plain;
 /**
- * The content of a plain response is on its way: it cannot be read any more.
- * @type {(response: any) => void}
+ * The same for one that can be sent now: its content is on its way and cannot be read any more.
+ * @type {(value: any) => Plain | undefined}
  */
-let use;
+let take;
 
 class Response {
   /** @type {Content | null} */
@@ -33,7 +33,7 @@ class Response {
   #statusText = '';
   /** Fields as text (`fields.js`). */
   #fields = '';
-  /** The content type of the content, unless the fields name one: '' for none. */
+  /** The content type of the content, as a field, unless the fields name one: '' for none. */
   #type = '';
   /** In place of the fields, once touched. @type {Headers | undefined} */
   #headers;
@@ -63,7 +63,7 @@ class Response {
     } else if (body !== null && body !== undefined) {
       const content = contentOf(body);
       if (content === undefined) return false;
-      if (content instanceof Blob) response.#type = content.type;
+      if (content instanceof Blob && content.type !== '') response.#type = field('content-type', content.type);
       response.#content = content;
     }
     if (init === undefined) return true;
@@ -160,7 +160,7 @@ class Response {
    */
   static #currentFields(response) {
     if (response.#headers !== undefined) return joinFields(response.#headers);
-    return response.#type === '' ? response.#fields : response.#fields + field('content-type', response.#type);
+    return response.#fields + response.#type;
   }
 
   /**
@@ -200,8 +200,10 @@ class Response {
       if (!isOurs(value) || value.#host !== undefined) return undefined;
       return { status: value.#status, statusText: value.#statusText, fields: Response.#currentFields(value), content: value.#content };
     };
-    use = (response) => {
-      response.#isUsed = response.#content !== null;
+    take = (value) => {
+      if (!isOurs(value) || value.#host !== undefined || value.#isUsed) return undefined;
+      value.#isUsed = value.#content !== null;
+      return { status: value.#status, statusText: value.#statusText, fields: Response.#currentFields(value), content: value.#content };
     };
   }
 }
@@ -218,10 +220,10 @@ function contentOf(body) {
   return body instanceof Blob ? body : undefined;
 }
 
-const TEXT = 'text/plain;charset=UTF-8';
-const JSON_TYPE = 'application/json';
+const TEXT = field('content-type', 'text/plain;charset=UTF-8');
+const JSON_TYPE = field('content-type', 'application/json');
 /** RFC 9112 §4: what a reason phrase may consist of. */
 const PHRASE = /^[\t -~\x80-\xff]*$/;
 
 // Bun makes its own without a stream, and tells more of it than a class of ours could.
-module.exports = { Response: process.versions.bun === undefined ? Response : HostResponse, plain, use };
+module.exports = { Response: process.versions.bun === undefined ? Response : HostResponse, plain, take };

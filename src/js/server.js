@@ -4,7 +4,7 @@
 'use strict';
 
 const { captureContext, scopeOf } = require('./context.js');
-const { engine, events } = require('./engine.js');
+const { engine, events, numbers, runTicks } = require('./engine.js');
 const { coded, invalidArgument, invalidThis, missingArguments, toText } = require('./errors.js');
 const { cookieFields } = require('./answer.js');
 const { Exchange } = require('./exchange.js');
@@ -630,18 +630,36 @@ function headerPairs(headers) {
   return Object.entries(headers).map(([name, value]) => [name, toText(value)]);
 }
 
-events.request = (
-  /** @type {number} */ serverKey,
-  /** @type {number} */ key,
-  /** @type {string} */ method,
-  /** @type {string} */ target,
-  /** @type {string} */ fields,
-  /** @type {boolean} */ hasBody,
-  /** @type {number} */ routeNumber,
-) => {
-  const state = servers.get(serverKey);
-  if (state === undefined) return;
-  receive(state, new Exchange(state, key, method, target, fields, hasBody), state.routeOf(routeNumber));
+/** Requests being delivered: the head of each, with more about it in `numbers`. @type {string[]} */
+let heads = [];
+/** How many of them have been. */
+let delivered = 0;
+
+/** As with messages (`socket.js`): what a handler or a tick throws is an uncaught exception, and the native side calls again. */
+function deliverRequests() {
+  while (delivered < heads.length) {
+    const at = delivered++;
+    const place = 4 * at;
+    const state = servers.get(numbers[place]);
+    // A handler before it may have cut it off.
+    if (state !== undefined && !state.isOver) {
+      const exchange = new Exchange(state, numbers[place + 1], heads[at], numbers[place + 3] === 1);
+      receive(state, exchange, state.routeOf(numbers[place + 2]));
+    }
+    runTicks?.();
+  }
+  heads = [];
+}
+
+events.requests = (/** @type {string[]} */ ...arrived) => {
+  heads = arrived;
+  delivered = 0;
+  deliverRequests();
+};
+
+events.resumeRequests = () => {
+  runTicks?.();
+  deliverRequests();
 };
 
 events.stopped = (/** @type {number} */ key) => {

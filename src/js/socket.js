@@ -4,7 +4,7 @@
 'use strict';
 
 const { scopeOf } = require('./context.js');
-const { engine, events, receivers, runTicks } = require('./engine.js');
+const { engine, events, numbers, runTicks } = require('./engine.js');
 const { coded, connectionClosed, invalidArgument, invalidThis, missingArguments, received, toText } = require('./errors.js');
 const { binary, binaryTypeName, checkCompress, control, message, receivedAs, text, topicName } = require('./payload.js');
 
@@ -540,7 +540,7 @@ function truncateReason(reason) {
   return bytes.toString('utf8', 0, end);
 }
 
-/** Messages being delivered, for the sockets in `receivers`. @type {(string | ArrayBuffer)[]} */
+/** Messages being delivered, for the sockets in `numbers`. @type {(string | ArrayBuffer)[]} */
 let messages = [];
 /** How many of them have been. */
 let delivered = 0;
@@ -549,7 +549,7 @@ let delivered = 0;
 function deliverMessages() {
   while (delivered < messages.length) {
     const at = delivered++;
-    Socket.receive(receivers[at], messages[at]);
+    Socket.receive(numbers[at], messages[at]);
     runTicks?.();
   }
   messages = [];

@@ -7,7 +7,7 @@ const { engine } = require('./engine.js');
 const { connectionClosed } = require('./errors.js');
 
 /** @typedef {InstanceType<typeof import('./exchange.js').Exchange>} Exchange */
-/** Key, status, reason phrase and fields of an answer. @typedef {readonly [number, number, string, string]} Head */
+/** Key, status, reason phrase and fields of an answer. @typedef {readonly [number, number, string | undefined, string]} Head */
 
 /** Bytes read at once before a body counts as one that goes out piece by piece. */
 const HELD = 64 * 1024;

@@ -15,7 +15,7 @@ function urlOf(scheme, host, target) {
   if (path === undefined) return target;
   if (!host) return path;
   const url = `${scheme}://${host}${path}`;
-  if (PLAIN_HOST.test(host) && PLAIN_TARGET.test(path)) return url;
+  if (isPlainHost(host) && PLAIN_TARGET.test(path)) return url;
   if (!HOST.test(host)) return path;
   // A host that no URL can have is for the handler to refuse.
   return URL.canParse(url) ? new URL(url).href : url;
@@ -44,6 +44,17 @@ const OCTET = '(?:\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])';
 const PLAIN_HOST = new RegExp(
   `^(?!.*xn--)(?:(?:[a-z\\d-]+\\.)*[a-z][a-z\\d-]*|(?:${OCTET}\\.){3}${OCTET})(?::(?!(?:80|443)$)(?:[1-9]\\d{0,3}|[1-5]\\d{4}))?$`,
 );
+
+/** The last one: there are few hosts, and many requests to each. */
+let plainHost = '';
+
+/** @param {string} host */
+function isPlainHost(host) {
+  if (host === plainHost) return true;
+  if (!PLAIN_HOST.test(host)) return false;
+  plainHost = host;
+  return true;
+}
 
 /** Targets that a URL parser leaves as they are: nothing to encode, and no segment that begins with a dot. */
 const PLAIN_TARGET = /^(?:\/(?:[\w~!$&()*+,;=:@-][\w.~!$&()*+,;=:@-]*)?)+(?:\?[\w.~!$&()*+,;=:@/?-]*)?$/;

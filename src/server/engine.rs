@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use futures_util::stream::{FuturesUnordered, Stream};
 use tokio::runtime::Handle;
@@ -63,6 +63,8 @@ pub(crate) struct Engine {
     /// When the host will call because of `wake_after`.
     armed: Cell<u64>,
     began: Instant,
+    /// The date of a second since 1970.
+    date: Cell<(u64, Date)>,
     pub(crate) sockets: RefCell<Slots<Rc<Socket>>>,
     pub(crate) exchanges: RefCell<Slots<Rc<Exchange>>>,
     pub(crate) servers: RefCell<Slots<Rc<Server>>>,
@@ -84,6 +86,9 @@ enum Timer {
     Connection(Key, Key),
     Alarm(Key),
 }
+
+/// RFC 9110 §5.6.7: an IMF-fixdate has 29 characters.
+pub(crate) type Date = [u8; 29];
 
 /// Bytes one read can take.
 const SCRATCH: usize = 64 * 1024;
@@ -109,6 +114,7 @@ impl Engine {
             alarms: RefCell::new(Slots::new()),
             armed: Cell::new(u64::MAX),
             began: Instant::now(),
+            date: Cell::default(),
             sockets: RefCell::new(Slots::new()),
             exchanges: RefCell::new(Slots::new()),
             servers: RefCell::new(Slots::new()),
@@ -125,6 +131,20 @@ impl Engine {
     /// Milliseconds since the engine began.
     pub(crate) fn now(&self) -> u64 {
         self.began.elapsed().as_millis() as u64
+    }
+
+    /// The date of now as HTTP writes it.
+    pub(crate) fn date(&self) -> Date {
+        let now = SystemTime::now();
+        let second = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let (made, date) = self.date.get();
+        if made == second {
+            return date;
+        }
+        let mut date = Date::default();
+        date.copy_from_slice(httpdate::fmt_http_date(now).as_bytes());
+        self.date.set((second, date));
+        date
     }
 
     /// The runtime sockets register with.

@@ -171,6 +171,14 @@ impl EventQueue {
         }
     }
 
+    /// Takes the next event if it is a request: its exchange.
+    pub(crate) fn pop_request(&mut self) -> Option<Key> {
+        let Some(Event::Request(key)) = self.events.front() else { return None };
+        let key = *key;
+        self.events.pop_front();
+        Some(key)
+    }
+
     /// Forgets the contents of delivered events: call it when `pop` gave `None`.
     pub(crate) fn settle(&mut self) {
         debug_assert!(self.events.is_empty(), "contents are still needed");
