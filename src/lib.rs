@@ -12,7 +12,10 @@
 //! - `server`: the engine and its turns, the tasks, the outbox, topics.
 //! - [`http`]: [`http::framing`] without all that too, then hyper, and the way from a request to a WebSocket.
 //! - `binding`: N-API, and the only unsafe code.
+//! - `fuzzing`: what the fuzz targets do.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod http;
 pub mod websocket;
 

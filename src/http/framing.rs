@@ -113,6 +113,12 @@ impl Framing {
         }
     }
 
+    /// Whether every request that has begun to go on has gone on to its end.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn is_between_requests(&self) -> bool {
+        matches!(self.follower.state, State::Between { .. }) && self.kept.ready == 0
+    }
+
     /// The target of the last request whose head was complete, as it came: no byte of it is below `!`, and it may not be UTF-8.
     pub fn target(&self) -> &[u8] {
         &self.follower.target
@@ -729,59 +735,14 @@ const TOKEN: [bool; 256] = {
 
 #[cfg(test)]
 mod tests {
-    use std::iter;
-
     use super::*;
-
-    /// What came of a connection.
-    #[derive(Debug, Default, PartialEq, Eq)]
-    struct Outcome {
-        /// What went on, one entry for each request that began to.
-        passed: Vec<Vec<u8>>,
-        targets: Vec<String>,
-        /// Requests that went on to their end.
-        complete: usize,
-        refusal: Option<Refusal>,
-    }
+    use crate::fuzzing::requests::{self, Outcome};
 
     const MAX_CONTENT: u64 = 1000;
 
     /// Follows a connection whose bytes come in these pieces, with so much room for what goes on.
     fn follow<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, room: usize) -> Outcome {
-        let mut framing = Framing::new(MAX_CONTENT);
-        let mut outcome = Outcome::default();
-        let mut is_within = false;
-        for piece in iter::once(&[][..]).chain(pieces) {
-            let mut fresh = piece.to_vec();
-            loop {
-                match framing.receive(&mut fresh, room) {
-                    Ok([]) => break,
-                    Ok(passed) => {
-                        if !is_within {
-                            outcome.passed.push(Vec::new());
-                        }
-                        outcome.passed.last_mut().unwrap().extend_from_slice(passed);
-                    }
-                    Err(refusal) => {
-                        assert_eq!(
-                            framing.receive(b"GET / HTTP/1.1\r\n\r\n".to_vec().as_mut(), 1),
-                            Err(refusal)
-                        );
-                        outcome.refusal = Some(refusal);
-                        return outcome;
-                    }
-                }
-                if !mem::replace(&mut is_within, true) {
-                    outcome.targets.push(String::from_utf8_lossy(framing.target()).into_owned());
-                }
-                if matches!(framing.follower.state, State::Between { .. }) && framing.kept.ready == 0 {
-                    outcome.complete += 1;
-                    is_within = false;
-                }
-                fresh.clear();
-            }
-        }
-        outcome
+        requests::follow(pieces, room, MAX_CONTENT)
     }
 
     fn whole(bytes: &[u8]) -> Outcome {
@@ -1053,7 +1014,7 @@ mod tests {
         let outcome = whole(&bytes.concat());
 
         assert_eq!(outcome.passed, [bytes[0].clone(), get("/"), bytes[2].clone()]);
-        assert_eq!(outcome.targets, ["/", "http://b/c?d#e", "/"]);
+        assert_eq!(outcome.targets, [&b"/"[..], b"http://b/c?d#e", b"/"]);
     }
 
     #[test]
@@ -1166,168 +1127,37 @@ mod tests {
     /// hyper behind the framing: it must not find fault with anything, and end each request where the framing does.
     #[cfg(feature = "addon")]
     mod with_hyper {
-        use std::cell::RefCell;
-        use std::convert::Infallible;
-        use std::future::poll_fn;
-        use std::io;
-        use std::pin::Pin;
-        use std::rc::Rc;
-        use std::task::{Context, Poll, Waker};
-
-        use http_body::Body;
-        use hyper::rt::{Read, ReadBufCursor, Write};
-        use hyper::server::conn::http1;
-        use hyper::service::service_fn;
-
         use super::*;
+        use crate::fuzzing::requests::hyper_reader::{assert_reads_the_same, read};
 
-        /// What hyper made of a connection.
-        #[derive(Debug, Default)]
-        struct Seen {
-            begun: usize,
-            complete: usize,
-            contents: Vec<Vec<u8>>,
-            /// hyper read bytes that it could not make sense of.
-            is_faulty: bool,
-        }
-
-        struct Io<'a> {
-            framing: Framing,
-            input: &'a [u8],
-            piece: usize,
-        }
-
-        impl Read for Io<'_> {
-            fn poll_read(
-                mut self: Pin<&mut Self>,
-                _: &mut Context<'_>,
-                mut buf: ReadBufCursor<'_>,
-            ) -> Poll<io::Result<()>> {
-                let this = &mut *self;
-                let mut fresh = Vec::new();
-                loop {
-                    match this.framing.receive(&mut fresh, buf.remaining()) {
-                        Ok([]) if this.input.is_empty() => return Poll::Ready(Ok(())),
-                        Ok([]) => {
-                            let (front, back) = this.input.split_at(this.piece.min(this.input.len()));
-                            (fresh, this.input) = (front.to_vec(), back);
-                        }
-                        Ok(bytes) => {
-                            buf.put_slice(bytes);
-                            return Poll::Ready(Ok(()));
-                        }
-                        Err(_) => return Poll::Ready(Ok(())),
-                    }
-                }
-            }
-        }
-
-        impl Write for Io<'_> {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                _: &mut Context<'_>,
-                bytes: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                Poll::Ready(Ok(bytes.len()))
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-
-            fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-        }
-
-        fn read(input: &[u8], piece: usize) -> Seen {
-            let seen = Rc::new(RefCell::new(Seen::default()));
-            let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-                let seen = Rc::clone(&seen);
-                seen.borrow_mut().begun += 1;
-                async move {
-                    let mut body = request.into_body();
-                    let mut content = Vec::new();
-                    loop {
-                        match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-                            Some(Ok(frame)) => {
-                                content.extend_from_slice(frame.data_ref().map_or(&[], |data| &data[..]))
-                            }
-                            Some(Err(error)) => {
-                                // A content that ends too early is no fault of its framing.
-                                let source = std::error::Error::source(&error)
-                                    .and_then(|source| source.downcast_ref::<io::Error>());
-                                seen.borrow_mut().is_faulty |= source
-                                    .is_some_and(|source| source.kind() != io::ErrorKind::UnexpectedEof);
-                                break;
-                            }
-                            None => {
-                                seen.borrow_mut().complete += 1;
-                                break;
-                            }
-                        }
-                    }
-                    seen.borrow_mut().contents.push(content);
-                    // CONNECT and HTTP/1.0 would end the connection.
-                    Ok::<_, Infallible>(http::Response::builder().status(400).body(String::new()).unwrap())
-                }
-            });
-            let io = Io { framing: Framing::new(MAX_CONTENT), input, piece };
-            let mut connection = http1::Builder::new()
-                .half_close(true)
-                .max_headers(MAX_FIELDS)
-                .max_buf_size(64 * 1024)
-                .serve_connection(io, service);
-            let mut cx = Context::from_waker(Waker::noop());
-            for _ in 0..input.len() + 100 {
-                if let Poll::Ready(end) = Pin::new(&mut connection).poll(&mut cx) {
-                    let is_faulty = end.is_err_and(|error| error.is_parse());
-                    seen.borrow_mut().is_faulty |= is_faulty;
-                    break;
-                }
-            }
-            drop(connection);
-            Rc::into_inner(seen).unwrap().into_inner()
-        }
-
-        fn assert_reads_the_same(what: &str, bytes: &[u8]) -> Seen {
+        fn assert_all_read_the_same(what: &str, bytes: &[u8]) {
             let expected = whole(bytes);
-            let mut last = Seen::default();
             for piece in [usize::MAX, 1, 100] {
-                last = read(bytes, piece);
-                let closes = bytes.windows(9).any(|window| window == b" HTTP/1.0");
-                assert!(!last.is_faulty, "{what}, {piece}: {last:?} {}", String::from_utf8_lossy(bytes));
-                if !closes && !bytes.windows(6).any(|window| window.eq_ignore_ascii_case(b"close\r")) {
-                    assert_eq!(
-                        (last.begun, last.complete),
-                        (expected.passed.len(), expected.complete),
-                        "{what}, {piece}: {}",
-                        String::from_utf8_lossy(bytes)
-                    );
-                }
+                assert_reads_the_same(&read(bytes.chunks(piece), MAX_CONTENT), &expected, what);
             }
-            last
         }
 
         #[test]
         fn reads_what_goes_on_in_the_same_way() {
             for (what, bytes, _) in accepted() {
-                assert_reads_the_same(what, &bytes);
+                assert_all_read_the_same(what, &bytes);
             }
             for (what, bytes, _) in refused() {
-                assert_reads_the_same(what, &bytes);
+                assert_all_read_the_same(what, &bytes);
             }
-            let contents = assert_reads_the_same(
-                "contents",
-                &[
-                    post("Content-Length: 3\r\n", "abc"),
-                    chunked("2;x\r\nde\r\n0001\r\nf\r\n0\r\nT: 1\r\n\r\n"),
-                    get("/"),
-                ]
-                .concat(),
-            )
-            .contents;
-            assert_eq!(contents, [b"abc".to_vec(), b"def".to_vec(), Vec::new()]);
+        }
+
+        #[test]
+        fn reads_the_contents_that_were_sent() {
+            let bytes = [
+                post("Content-Length: 3\r\n", "abc"),
+                chunked("2;x\r\nde\r\n0001\r\nf\r\n0\r\nT: 1\r\n\r\n"),
+                get("/"),
+            ]
+            .concat();
+            let contents: Vec<_> =
+                read([&bytes[..]], MAX_CONTENT).requests.into_iter().map(|request| request.content).collect();
+            assert_eq!(contents, [&b"abc"[..], b"def", b""]);
         }
 
         /// Requests with some bytes changed, most of them at a place that matters.
@@ -1365,7 +1195,7 @@ mod tests {
                 if random.below(2) == 0 {
                     broken.extend_from_slice(&get("/behind"));
                 }
-                assert_reads_the_same("broken", &broken);
+                assert_all_read_the_same("broken", &broken);
                 assert_eq!(follow(broken.chunks(1 + random.below(20)), usize::MAX), whole(&broken));
             }
         }

@@ -35,7 +35,7 @@ impl Decompressor {
     }
 
     /// The client's next message, of at most `max_len` bytes.
-    pub(super) fn decompress<'a>(
+    pub(crate) fn decompress<'a>(
         &mut self,
         inflater: &'a mut Inflater,
         compressed: &[u8],

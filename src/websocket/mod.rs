@@ -30,8 +30,8 @@ pub mod handshake;
 pub mod inflate;
 pub mod mask;
 pub mod receiver;
-#[cfg(test)]
-mod reference;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod reference;
 pub mod timers;
 mod window;
 

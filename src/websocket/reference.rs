@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 /// Appends what the blocks of `compressed` say to `said`, all of which they may refer to. Returns the largest distance that they go back.
 /// Panics where the RFC is broken, and when anything is left over.
-pub(super) fn inflate(compressed: &[u8], said: &mut Vec<u8>) -> usize {
+pub(crate) fn inflate(compressed: &[u8], said: &mut Vec<u8>) -> usize {
     let mut bits = Bits { bytes: compressed, at: 0 };
     let mut farthest = 0;
     while bits.at < 8 * compressed.len() {
@@ -134,8 +134,10 @@ fn code(lengths: &[u8]) -> Code {
 }
 
 /// xorshift64*: the same "random" numbers in every run.
+#[cfg(test)]
 pub(super) struct Random(pub(super) u64);
 
+#[cfg(test)]
 impl Random {
     pub(super) fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 >> 12;

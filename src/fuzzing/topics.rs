@@ -1,0 +1,125 @@
+//! Who hears what, whoever comes, subscribes and goes.
+
+use super::Target;
+use crate::server::slots::{Key, Slots};
+use crate::server::topics::Topics;
+use arbitrary::Arbitrary;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Sockets that come, subscribe, unsubscribe and go.
+#[derive(Arbitrary, Debug)]
+pub struct Subscriptions {
+    operations: Vec<Operation>,
+}
+
+/// Sockets are named by when they came, topics by a number.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Operation {
+    Come,
+    Go(u8),
+    Subscribe(u8, u8),
+    Unsubscribe(u8, u8),
+}
+
+impl<'a> Target<'a> for Subscriptions {
+    fn play(self) {
+        let mut game = Game::new();
+        for operation in self.operations {
+            game.play(operation);
+            game.check();
+        }
+    }
+}
+
+struct Game {
+    slots: Slots<()>,
+    topics: Topics,
+    /// All there ever were.
+    sockets: Vec<Socket>,
+    /// Which of them have subscribed to what.
+    model: BTreeMap<String, BTreeSet<usize>>,
+}
+
+struct Socket {
+    key: Key,
+    is_gone: bool,
+    /// The names as `subscribe` gave them: what the socket unsubscribes from when it goes.
+    names: Vec<Arc<str>>,
+}
+
+impl Game {
+    fn new() -> Self {
+        Self { slots: Slots::new(), topics: Topics::default(), sockets: Vec::new(), model: BTreeMap::new() }
+    }
+
+    fn play(&mut self, operation: Operation) {
+        match operation {
+            Operation::Come => {
+                let key = self.slots.insert_with(|_| ()).expect("there is room");
+                self.sockets.push(Socket { key, is_gone: false, names: Vec::new() });
+            }
+            Operation::Go(socket) => {
+                if let Some(index) = self.here(socket) {
+                    let socket = &mut self.sockets[index];
+                    for name in socket.names.drain(..) {
+                        assert!(self.topics.unsubscribe(&name, socket.key), "{name}");
+                        self.model.get_mut(&*name).expect("a topic with a subscriber").remove(&index);
+                    }
+                    socket.is_gone = true;
+                    assert_eq!(self.slots.remove(socket.key), Some(()));
+                }
+            }
+            Operation::Subscribe(socket, topic) => {
+                if let Some(index) = self.here(socket) {
+                    let topic = name(topic);
+                    let socket = &mut self.sockets[index];
+                    let subscribed = self.topics.subscribe(&topic, socket.key);
+                    assert!(subscribed.as_deref().is_none_or(|name| name == topic));
+                    let is_new = self.model.entry(topic).or_default().insert(index);
+                    assert_eq!(subscribed.is_some(), is_new);
+                    socket.names.extend(subscribed);
+                }
+            }
+            Operation::Unsubscribe(socket, topic) => {
+                if let Some(index) = self.here(socket) {
+                    let topic = name(topic);
+                    let socket = &mut self.sockets[index];
+                    let was = self.model.get_mut(&topic).is_some_and(|sockets| sockets.remove(&index));
+                    assert_eq!(self.topics.unsubscribe(&topic, socket.key), was);
+                    socket.names.retain(|name| **name != *topic);
+                }
+            }
+        }
+    }
+
+    fn here(&self, socket: u8) -> Option<usize> {
+        let index = usize::from(socket) % self.sockets.len().max(1);
+        self.sockets.get(index).filter(|socket| !socket.is_gone).map(|_| index)
+    }
+
+    fn check(&self) {
+        for topic in (0..TOPICS).map(name) {
+            let expected = self.model.get(&topic).cloned().unwrap_or_default();
+            assert_eq!(self.topics.subscriber_count(&topic), expected.len());
+            let mut heard = Vec::new();
+            self.topics.for_each(&topic, |key| heard.push(key));
+            let count = heard.len();
+            let indexes = (0..self.sockets.len()).filter(|&index| heard.contains(&self.sockets[index].key));
+            assert_eq!(indexes.collect::<BTreeSet<_>>(), expected);
+            assert_eq!(count, expected.len(), "nobody hears twice, or after going");
+            for (index, socket) in self.sockets.iter().enumerate() {
+                assert_eq!(self.topics.is_subscribed(&topic, socket.key), expected.contains(&index));
+            }
+        }
+        for socket in &self.sockets {
+            assert_eq!(self.slots.find(socket.key).is_none(), socket.is_gone);
+        }
+    }
+}
+
+fn name(topic: u8) -> String {
+    format!("topic {}", topic % TOPICS)
+}
+
+const TOPICS: u8 = 4;
