@@ -198,8 +198,8 @@ export declare namespace Serve {
    * In an object, HEAD is answered as GET unless it is there itself, and a method that is not there is for the next route that matches.
    *
    * A Response is static: its body is copied at once, and every request gets it without running JavaScript, with an `etag` of its content (RFC
-   * 9110 §8.8.3). Conditional requests are answered with `304 Not Modified` or `412 Precondition Failed` (RFC 9110 §13). A body that is a stream is
-   * read to its end at the start where the host does not tell it from others, which is Node.js for its own Responses.
+   * 9110 §8.8.3). Conditional requests are answered with `304 Not Modified` or `412 Precondition Failed` (RFC 9110 §13). In Node.js, a
+   * Response of the host's own class and one with a stream are read to their end first: requests that come earlier wait for that.
    *
    * A handshake of RFC 6455 on a server with `websocket` is for handlers alone: it passes by everything else.
    *

@@ -5,8 +5,8 @@
 //
 // - `globalThis.Request` and `globalThis.Response`: mantou's. They pass for the host's, and the host's for them (`instanceof`).
 // - `globalThis.fetch`: the host's, which also takes the request of a handler.
-// - `globalThis.Bun`, unless there is one: `serve`, `fetch`, `version` (of the Bun that mantou follows), `env`, `argv` and `gc`. Whatever
-//   else Bun has is not there: `in` says so, and to read it throws an Error that names it.
+// - `globalThis.Bun`, unless there is one: `serve`, `Cookie`, `CookieMap`, `fetch`, `version` (of the Bun that mantou follows), `env`, `argv`
+//   and `gc`. Whatever else Bun has is not there: `in` says so, and to read it throws an Error that names it.
 //
 // In Bun it does nothing: what is there is Bun's.
 //

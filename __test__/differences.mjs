@@ -98,6 +98,21 @@ export const differences = {
     mantou: 'the connection is reset',
     why: 'nobody waits for what cannot come',
   },
+  'file-conditions': {
+    bun: 'a file that a handler returns is sent whatever the conditions of the request say; in routes they count',
+    mantou: 'they count: 304 and 412 by the ETag and Last-Modified that the handler gives (RFC 9110 §13)',
+    why: 'a server must not send what the client has',
+  },
+  'blob-ranges': {
+    bun: 'a Range asks for a part of a file, and of a Blob in memory for the whole',
+    mantou: 'for a part of either',
+    why: 'Node does not tell which Blob is a file',
+  },
+  'kept-requests': {
+    bun: 'a request that is kept has no url and no headers after its answer, unless they were read before',
+    mantou: 'it has',
+    why: 'what was said stays said',
+  },
   'blob-send': {
     bun: 'send(Blob) reads synchronously',
     mantou: 'where the host can; otherwise a TypeError that says to await blob.bytes()',

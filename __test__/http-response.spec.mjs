@@ -7,7 +7,7 @@ import { calls } from './support/calls.mjs';
 import { cleanUp } from './support/connect.mjs';
 import { killPrograms, run } from './support/program.mjs';
 import { connectTo, exchange, isChunked, readChunk, readResponse, request } from './support/raw-http.mjs';
-import { isBunRuntime, mantou, notYetInBun, serve } from './support/target.mjs';
+import { isBunRuntime, isOracle, mantou, notYetInBun, serve } from './support/target.mjs';
 
 afterEach(cleanUp);
 afterEach(killPrograms);
@@ -265,6 +265,26 @@ for (const [whose, Response] of Object.entries(classes)) {
         });
       }
 
+      test('may be a direct one', { skip: !isBunRuntime && 'a stream of Bun' }, async () => {
+        const response = await answer(
+          () =>
+            new Response(
+              new ReadableStream({
+                type: 'direct',
+                async pull(controller) {
+                  controller.write('one ');
+                  await controller.flush();
+                  await later();
+                  controller.write(bytes('two'));
+                  controller.close();
+                },
+              }),
+            ),
+        );
+
+        assert.equal(response.text, 'one two');
+      });
+
       test('may have empty pieces, which do not end it', async () => {
         assert.equal((await answer(() => new Response(trickle(['', 'a', '', 'b'])))).text, 'ab');
       });
@@ -305,6 +325,52 @@ for (const [whose, Response] of Object.entries(classes)) {
         const [reason] = await cancels.next();
         assert.deepEqual([reason.name, reason.message, signal.aborted], ['AbortError', 'The connection was closed.', true]);
         assert.throws(() => controller.enqueue(bytes('late')), TypeError);
+      });
+
+      test('that is returned to a client that has ended its half is sent whole', async () => {
+        const server = start(
+          (req) =>
+            new Promise((resolve) => {
+              const chunks = Array.from({ length: 50 }, () => 'x'.repeat(100_000));
+              req.signal.addEventListener('abort', () => resolve(new Response(trickle(chunks))));
+            }),
+        );
+        const client = await connectTo(server);
+        client.write(request('GET', '/'));
+        while (server.pendingRequests === 0) await later();
+
+        client.halfClose();
+
+        if (differs('half-close')) assert.equal((await readResponse(client)).body.length, 5_000_000);
+        assert.equal(await client.ended(), 'FIN');
+      });
+
+      test('is cancelled when the client ends its half in the middle of it, and the connection ends', async () => {
+        const cancels = calls('cancel');
+        const server = start(
+          () =>
+            new Response(
+              new ReadableStream({
+                async pull(controller) {
+                  await later();
+                  controller.enqueue(bytes('first'));
+                  await new Promise(() => {});
+                },
+                cancel: cancels,
+              }),
+            ),
+        );
+        const client = await connectTo(server);
+        client.write(request('GET', '/'));
+        await client.response();
+        await readChunk(client);
+
+        client.halfClose();
+
+        const [reason] = await cancels.next();
+        assert.equal(reason.name, 'AbortError');
+        await client.ended();
+        assert.equal(server.pendingRequests, 0);
       });
 
       test('that is an async generator is returned from when the client leaves', async () => {
@@ -718,14 +784,29 @@ for (const [whose, Response] of Object.entries(classes)) {
         assert.deepEqual((await child.exited()).lines.slice(1), []);
       });
 
-      test('in development is answered with a page that tells the error', async () => {
-        const child = program(`development: true, ${THROWS}`);
+      test('in development is answered with a page that tells the error, escaped', async () => {
+        const child = program(
+          `development: true, fetch(_req, own) { own.stop(); throw new RangeError('<script>alert("boom")</script> & more'); }`,
+        );
 
         const { response } = await exchange({ port: Number(await child.line()) }, request('GET', '/'));
 
         assert.equal(response.status, 500);
-        assert.match(response.header('content-type'), /^text\/html/);
-        assert.match(response.text, /boom/);
+        assert.equal(response.header('content-type').toLowerCase(), 'text/html;charset=utf-8');
+        // Bun's page is a program that shows what it finds in itself.
+        if (isBunRuntime && isOracle) return assert.match(response.text, /boom/);
+        assert.ok(!/<script|alert\("/.test(response.text));
+        assert.match(response.text, /RangeError: &#60;script&#62;alert\(&#34;boom&#34;\)&#60;\/script&#62; &#38; more/);
+        assert.match(response.text, /\n {4}at /);
+      });
+
+      test('in development with what is no Error is answered with a page that tells it', async () => {
+        const child = program(`development: true, fetch(_req, own) { own.stop(); throw '<b>'; }`);
+
+        const { response } = await exchange({ port: Number(await child.line()) }, request('GET', '/'));
+
+        assert.equal(response.status, 500);
+        if (!isOracle) assert.match(response.text, /<h1>&#60;b&#62;<\/h1>/);
       });
     });
   });

@@ -119,17 +119,19 @@ describe('the request', () => {
   });
 
   test('has the defaults of a Request, and no params or cookies', async () => {
-    const seen = await seenBy(({ mode, cache, redirect, bodyUsed, params, cookies, signal }) => [
+    const seen = await seenBy(({ mode, credentials, cache, redirect, referrer, bodyUsed, params, cookies, signal }) => [
       mode,
+      credentials,
       cache,
       redirect,
+      referrer,
       bodyUsed,
       params,
       cookies,
       signal.aborted,
     ]);
 
-    assert.deepEqual(seen, ['cors', 'default', 'follow', false, undefined, undefined, false]);
+    assert.deepEqual(seen, ['cors', 'include', 'default', 'follow', '', false, undefined, undefined, false]);
   });
 
   test('gives the same headers and signal each time', async () => {
@@ -152,6 +154,21 @@ describe('the request', () => {
       }, sent),
       ['http://localhost/path', 'POST', 'body', 'http://elsewhere/', 'POST', '1', 'body'],
     );
+  });
+
+  test('that is kept has a url and headers after its answer', async () => {
+    const kept = [];
+    const server = start((req) => {
+      kept.push(req);
+      return new Response();
+    });
+
+    const { client } = await exchange(server, request('GET', '/path', { 'x-mine': '1' }));
+    client.write(request('GET', '/'));
+    await readResponse(client);
+
+    const [{ url, headers }] = kept;
+    assert.deepEqual([url, headers?.get('x-mine') ?? null], differs('kept-requests') ? ['http://localhost/path', '1'] : ['', null]);
   });
 
   test('has a url, method and headers that can be read after an await and after the body', async () => {

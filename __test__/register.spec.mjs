@@ -124,7 +124,7 @@ describe('mantou/register', () => {
       true,
       '1.4.5',
       null,
-      ['serve', 'fetch', 'version', 'env', 'argv', 'gc'],
+      ['serve', 'Cookie', 'CookieMap', 'fetch', 'version', 'env', 'argv', 'gc'],
       false,
       'undefined',
       '[object Object]',

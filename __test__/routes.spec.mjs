@@ -6,7 +6,7 @@ import { differs } from './differences.mjs';
 import { cleanUp } from './support/connect.mjs';
 import { handshake, RawClient } from './support/raw-client.mjs';
 import { connectTo, exchange, readResponse, request } from './support/raw-http.mjs';
-import { isBunRuntime, notYetInBun, serve } from './support/target.mjs';
+import { isBunRuntime, mantou, notYetInBun, serve } from './support/target.mjs';
 import { invalidArgType, throwsExactly } from './support/throws.mjs';
 
 afterEach(cleanUp);
@@ -660,6 +660,37 @@ describe('a static Response', () => {
         'Body must be fully buffered before it can be used in a static route. Consider calling new Response(await response.blob()) to buffer the body.',
       ),
     );
+  });
+
+  describe('of the class that is exported', { skip: isBunRuntime && 'Bun has its own' }, () => {
+    const { Response: Plain } = mantou;
+    /** One whose body is a stream from now on. */
+    const lookedAt = (response) => {
+      assert.ok(response.body);
+      return response;
+    };
+
+    for (const [what, make, text, type] of [
+      ['a text', () => new Plain('hello', { headers: { 'x-a': 'b' } }), 'hello', 'text/plain;charset=utf-8'],
+      ['an empty text', () => new Plain(''), '', 'text/plain;charset=utf-8'],
+      ['nothing', () => new Plain(null), '', undefined],
+      ['bytes', () => new Plain(new Uint8Array([104, 105])), 'hi', undefined],
+      ['a Blob', () => new Plain(new Blob(['blob'], { type: 'text/x' })), 'blob', 'text/x'],
+      ['JSON', () => Plain.json({ a: 1 }), '{"a":1}', 'application/json'],
+      ['a stream', () => new Plain(new Blob(['stream']).stream()), 'stream', undefined],
+      ['a text that was looked at', () => lookedAt(new Plain('seen')), 'seen', 'text/plain;charset=utf-8'],
+    ]) {
+      test(`is copied from ${what}`, async () => {
+        const response = make();
+        const server = serve({ routes: { '/a': response, '/b': response } });
+        for (const path of ['/a', '/b']) {
+          const { response: answer } = await exchange(server, request('GET', path));
+
+          assert.deepEqual([answer.status, answer.text, answer.header('content-type')?.toLowerCase()], [200, text, type]);
+        }
+        assert.equal(await response.text(), text);
+      });
+    }
   });
 
   describe('whose body comes later', { skip: isBunRuntime && 'Bun refuses it' }, () => {

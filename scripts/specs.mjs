@@ -32,12 +32,14 @@ const LIMIT = 120;
  */
 const table = {
   autobahn: { on: ['node'], alone: true, limit: 900 }, // waits for what must happen within a second; may have to install the suite
+  bench: { on: ['node'] }, // what the benchmark makes of its numbers
   chat: { on: ['node'], alone: true, limit: 600 }, // starts Chromium, and the chat on every host; may have to install the browser
   clients: { on: ['node', 'bun', 'oracle'], limit: 900 }, // starts a browser and four runtimes; may have to install or build them
   classes: { on: ['node'], limit: 600 }, // starts every supported Node; downloads Nodes
   'close-cause': { on: own },
   dropped: { on: own },
   'http-idle': { alone: true }, // real time, to 100 ms
+  'http-memory': { on: own, alone: true, limit: 600 }, // gigabytes, and looks at memory
   'idle-timeout': { alone: true }, // real time, to 100 ms
   loader: { on: ['node'] },
   memory: { on: ['node'], alone: true, limit: 600 },

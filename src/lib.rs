@@ -17,6 +17,9 @@
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod http;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 pub mod websocket;
 
 #[cfg(feature = "addon")]

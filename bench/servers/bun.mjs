@@ -1,7 +1,6 @@
 // @ts-check
-import { application } from './app.mjs';
+import { start } from './app.mjs';
 import { announce } from './common.mjs';
 
 const { Bun } = /** @type {any} */ (globalThis);
-const server = Bun.serve(application(Response));
-announce(server.port, `Bun.serve ${Bun.version}`);
+announce(start(Bun.serve, Response), `Bun.serve ${Bun.version}`);

@@ -1,21 +1,36 @@
 // @ts-check
 // What every server of the benchmark shares.
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** The answer to GET /hello. */
+/** The answer to GET /hello, GET /host and GET /static. */
 export const HELLO = 'Hello, world!';
+
+/** The answer to GET /download, which the load generator makes by the same rule. */
+export const MEGABYTE = Uint8Array.from({ length: 1024 * 1024 }, (_, index) => index * 31 + (index >> 8));
+
+/** The content of `key.pem` and `cert.pem` that the runner has made, and where they lie; undefined without. */
+export const tls = credentials(process.env.MANTOU_BENCH_TLS);
+
+/** @param {string | undefined} folder */
+function credentials(folder) {
+  if (folder === undefined) return undefined;
+  const [keyFile, certFile] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  return { keyFile, certFile, key: readFileSync(keyFile, 'utf8'), cert: readFileSync(certFile, 'utf8') };
+}
 
 /**
  * Tells the runner, as the first line of standard output, where the server listens and what it is.
- * @param {number} port
+ * @param {{ plain?: number, compressed?: number, routed?: number, tls?: number }} ports where there is none, a workload is left out
  * @param {string} server
  */
-export function announce(port, server) {
+export function announce(ports, server) {
   const { versions } = process;
-  const runtime = versions.bun === undefined ? `node ${versions.node}` : `bun ${versions.bun}`;
-  console.log(JSON.stringify({ port, server, runtime }));
+  const runtime = versions.bun === undefined ? `Node ${versions.node}` : `Bun ${versions.bun}`;
+  console.log(JSON.stringify({ ports, server, runtime }));
 }
 
 /** A full collection, so that memory is compared without garbage. */

@@ -2,7 +2,7 @@
 // Run by Node and by Bun.
 
 import { createRequire } from 'node:module';
-import { application } from './app.mjs';
+import { start } from './app.mjs';
 import { announce } from './common.mjs';
 
 const require = createRequire(import.meta.url);
@@ -10,5 +10,4 @@ const require = createRequire(import.meta.url);
 const mantou = require('../../index.js');
 const { version } = require('../../package.json');
 
-const server = mantou.serve(application(mantou.Response ?? Response));
-announce(server.port, `mantou ${version}`);
+announce(start(mantou.serve, mantou.Response), `mantou ${version}`);

@@ -2,6 +2,7 @@
 //! and do it. A socket, exchange or server that is gone answers with the value for "closed".
 
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -15,6 +16,7 @@ use super::call::{Arguments, Function};
 use super::tls;
 use super::value::{Failure, Result, Value};
 use crate::http::body::{ResponseBody, ResponseStream};
+use crate::http::conditions::{self, Extent, Validators, Verdict};
 use crate::http::directory::Directory;
 use crate::http::exchange::Exchange;
 use crate::http::routes::{Route, Routes};
@@ -58,6 +60,7 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("watch", watch),
     ("readBody", read_body),
     ("discardBody", discard_body),
+    ("select", select),
     ("respond", respond),
     ("respondStream", respond_stream),
     ("writeBody", write_body),
@@ -476,6 +479,38 @@ fn discard_body(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
         exchange.drain_body();
     }
     binding.js.undefined()
+}
+
+/// `select(exchange, etag, lastModified, length)`: what the conditions and the range of a request come to for a file of `length` bytes with
+/// these fields, `""` for none: `[status, start, end]`. 200 asks for all of it.
+fn select(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let js = binding.js;
+    let answer = |status: StatusCode, part: Range<u64>| {
+        js.array(&[
+            js.integer(i32::from(status.as_u16()))?,
+            js.number(part.start as f64)?,
+            js.number(part.end as f64)?,
+        ])
+    };
+    let length = arguments.number(3)? as u64;
+    let Some(exchange) = exchange(binding, arguments)? else { return answer(StatusCode::OK, 0..length) };
+    let (etag, modified) = (js.as_latin1(arguments.value(1))?, js.as_latin1(arguments.value(2))?);
+    let validators = Validators {
+        etag: Some(etag.as_slice()).filter(|etag| !etag.is_empty()),
+        modified: conditions::parse_date(&modified),
+    };
+    let (method, fields) = (&exchange.head.method, &exchange.head.headers);
+    match if conditions::apply_to(method) { validators.judge(fields) } else { Verdict::Proceed } {
+        Verdict::Proceed => {}
+        Verdict::NotModified => return answer(StatusCode::NOT_MODIFIED, 0..0),
+        Verdict::Failed => return answer(StatusCode::PRECONDITION_FAILED, 0..0),
+    }
+    // RFC 9110 §14.2: a server MUST ignore a Range in a request with a method that has no range handling: only GET has.
+    match if *method == Method::GET { validators.extent(fields, length) } else { Extent::Whole } {
+        Extent::Whole => answer(StatusCode::OK, 0..length),
+        Extent::Part(part) => answer(StatusCode::PARTIAL_CONTENT, part),
+        Extent::Unsatisfiable => answer(StatusCode::RANGE_NOT_SATISFIABLE, 0..0),
+    }
 }
 
 /// `respond(exchange, status, statusText, fields, body)`: answers with a whole body: a string, bytes or nothing.

@@ -34,6 +34,8 @@ pub(crate) struct Exchange {
     pub(crate) stream: RefCell<Option<Rc<ResponseStream>>>,
     /// JavaScript wants to hear how it ends.
     is_watched: Cell<bool>,
+    /// JavaScript has been told that the client ended its side; what it hears next is the end of the answer.
+    is_abort_told: Cell<bool>,
     has_ended: Cell<bool>,
     reads_body: Cell<bool>,
     /// Bytes of the body that have been read.
@@ -70,6 +72,7 @@ impl Exchange {
                 reply: RefCell::new(Reply::Waiting(None)),
                 stream: RefCell::new(None),
                 is_watched: Cell::new(false),
+                is_abort_told: Cell::new(false),
                 has_ended: Cell::new(false),
                 reads_body: Cell::new(false),
                 body_size: Cell::new(0),
@@ -161,7 +164,8 @@ impl Exchange {
 
     /// The client has ended its side before the answer: the request's signal aborts, an answer is still taken.
     pub(crate) fn abort_signal(&self) {
-        if self.is_watched.replace(false) {
+        if !self.is_abort_told.get() && self.is_watched.replace(false) {
+            self.is_abort_told.set(true);
             self.server().engine.push(Event::Ended { exchange: self.key, aborted: true });
         }
     }

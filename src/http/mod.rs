@@ -6,7 +6,7 @@ pub mod framing;
 #[cfg(feature = "addon")]
 pub(crate) mod body;
 #[cfg(feature = "addon")]
-mod conditions;
+pub(crate) mod conditions;
 #[cfg(feature = "addon")]
 pub(crate) mod connection;
 #[cfg(feature = "addon")]

@@ -44,7 +44,7 @@ function unsendable(response) {
     );
   }
   // A body that is looked at becomes a stream, and Bun forgets its type: it is not looked at where it is none.
-  if (plain(response) === undefined && !isBuffered(response) && response.body?.locked)
+  if (plain(response) === undefined && heldAs(response) === undefined && response.body?.locked)
     return coded(Error, 'ERR_STREAM_CANNOT_PIPE', 'Stream already used, please create a new one');
   if (response.status === 0) {
     return new Error('Cannot send a Response with status 0. Response.error() is for fetch() and cannot be sent to a client.');
@@ -68,8 +68,9 @@ function sendResponse(exchange, response, onFailure) {
   }
   const fields = joinFields(response.headers) + cookieFields(exchange);
   const head = /** @type {Head} */ ([exchange.key, response.status, response.statusText ?? '', fields]);
-  if (isBuffered(response)) {
-    sendBuffered(exchange, head, response);
+  const held = heldAs(response);
+  if (held !== undefined) {
+    sendHeld(exchange, head, response, held === 'FileRef', onFailure);
     return;
   }
   const stream = response.body;
@@ -87,11 +88,51 @@ function sendPlain(exchange, { status, statusText, fields: own, content }, onFai
   const { key } = exchange;
   const fields = own + cookieFields(exchange);
   if (content instanceof Blob) {
-    new StreamedAnswer(exchange, [key, status, statusText, fields], content.stream(), content.size, onFailure);
+    sendBlob(exchange, [key, status, statusText, fields], content, onFailure);
     return;
   }
   const isUntyped = content instanceof Uint8Array && content.length > 0 && findField(fields, 'content-type') === undefined;
   engine().respond(key, status, statusText, isUntyped ? fields + OCTETS : fields, content);
+}
+
+/**
+ * Sends a Blob, which may be a file: as much of it as is asked for, if it is asked for at all.
+ * @param {Exchange} exchange
+ * @param {Head} head
+ * @param {Blob} blob
+ * @param {(error: unknown) => void} onFailure
+ */
+function sendBlob(exchange, head, blob, onFailure) {
+  const native = engine();
+  const [key, status, , fields] = head;
+  const isWhole = status === 200 && findField(fields, 'content-range') === undefined;
+  const validator = (/** @type {string} */ name) => findField(fields, name) ?? '';
+  const [selected, start, end] = isWhole ? native.select(key, validator('etag'), validator('last-modified'), blob.size) : [200];
+  switch (selected) {
+    case 206: {
+      const range = field('content-range', `bytes ${start}-${end - 1}/${blob.size}`);
+      const part = blob.slice(start, end);
+      new StreamedAnswer(exchange, [key, 206, '', withRange(fields, range)], part.stream(), part.size, onFailure);
+      break;
+    }
+    case 416:
+      native.respond(key, 416, '', withRange(fields, field('content-range', `bytes */${blob.size}`)), null);
+      break;
+    case 304:
+    case 412:
+      native.respond(key, selected, '', fields, null);
+      break;
+    default:
+      new StreamedAnswer(exchange, head, blob.stream(), blob.size, onFailure);
+  }
+}
+
+/**
+ * @param {string} fields
+ * @param {string} range
+ */
+function withRange(fields, range) {
+  return fields + range + field('accept-ranges', 'bytes');
 }
 
 /**
@@ -110,29 +151,42 @@ function cookieFields({ cookies }) {
 const OCTETS = field('content-type', 'application/octet-stream');
 
 /**
- * Whether Bun's own `Response` holds its body as a whole: its type and length are known to Bun alone, which tells them only when it
- * shows the response. Elsewhere, or if it ever shows it differently, the body is read as a stream.
+ * How Bun's own `Response` holds a body that is no stream: 'Blob' as a whole, 'FileRef' as a file. Its type and length are known to Bun alone,
+ * which tells them only when it shows the response. Elsewhere, or if it ever shows it differently, the body is read as a stream.
  * @param {any} response
+ * @returns {string | undefined}
  */
-function isBuffered(response) {
-  return bun !== undefined && response instanceof Response && /\n {2}Blob \(/.test(bun.inspect(response));
+function heldAs(response) {
+  if (bun === undefined || !(response instanceof Response)) return undefined;
+  return /\n {2}(Blob|FileRef) \(/.exec(bun.inspect(response))?.[1];
 }
 
 /**
- * Sends a body that is there as a whole.
+ * Whether Bun's own `Response` holds its body as a whole.
+ * @param {any} response
+ */
+function isBuffered(response) {
+  return heldAs(response) === 'Blob';
+}
+
+/**
+ * Sends a body of Bun's that is no stream.
  * @param {Exchange} exchange
  * @param {Head} head
  * @param {Response} response
+ * @param {boolean} isFile
+ * @param {(error: unknown) => void} onFailure
  */
-function sendBuffered(exchange, [key, status, phrase, fields], response) {
+function sendHeld(exchange, [key, status, phrase, fields], response, isFile, onFailure) {
   const native = engine();
   response
     .blob()
     .then(async (blob) => {
       const type = blob.type === '' || findField(fields, 'content-type') !== undefined ? '' : field('content-type', blob.type);
-      native.respond(key, status, phrase, fields + type, await blob.arrayBuffer());
+      if (isFile) sendBlob(exchange, [key, status, phrase, fields + type], blob, onFailure);
+      else native.respond(key, status, phrase, fields + type, await blob.arrayBuffer());
     })
-    .catch(() => native.failBody(exchange.key));
+    .catch(onFailure);
 }
 
 /**

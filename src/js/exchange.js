@@ -30,7 +30,7 @@ class Exchange {
   controller;
   /** The WebSocket it became. @type {any} */
   socket;
-  /** The answer being streamed. @type {{ cancel(reason: unknown): void, resume(): void } | undefined} */
+  /** The answer being streamed. @type {{ abort(reason: unknown): void, resume(): void } | undefined} */
   answer;
   /** Takes the next piece of the request's body. @type {((piece: BodyPiece) => void) | undefined} */
   onBody;
@@ -151,7 +151,7 @@ class Exchange {
     const reason = connectionClosed();
     if (!this.isAborted) this.controller?.abort(reason);
     this.isAborted = true;
-    this.answer?.cancel(reason);
+    this.answer?.abort(reason);
     this.receiveBody(undefined);
   }
 

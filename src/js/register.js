@@ -8,6 +8,7 @@ const isBun = process.versions.bun !== undefined;
 // Before request.js is loaded: the requests that handlers get depend on it.
 require('./globals.js').areOurs = !isBun;
 
+const { Cookie, CookieMap } = require('./cookies.js');
 const { IncomingRequest, Request, unveil } = require('./request.js');
 const { Response } = require('./response.js');
 const { serve } = require('./server.js');
@@ -24,6 +25,8 @@ function fetch(_input) {
 /** What there is of Bun. */
 const BUN = {
   serve,
+  Cookie,
+  CookieMap,
   fetch,
   /** Of the Bun whose `serve()` this is. */
   version: '1.4.5',
@@ -35,7 +38,7 @@ const BUN = {
 
 /** What else Bun 1.4.5 has. */
 const MISSING = new Set(
-  `$ Archive ArrayBufferSink CSRF Cookie CookieMap CryptoHasher FFI FetchSession FileSystemRouter Glob Image JSON5 JSONC JSONL MD4 MD5
+  `$ Archive ArrayBufferSink CSRF CryptoHasher FFI FetchSession FileSystemRouter Glob Image JSON5 JSONC JSONL MD4 MD5
   ModuleGraph RedisClient S3Client SHA1 SHA224 SHA256 SHA384 SHA512 SHA512_256 SQL TOML Terminal Transpiler WebView XML YAML allocUnsafe
   build color concatArrayBuffers connect cron cwd deepEquals deepMatch deflateSync dns embeddedFiles enableANSIColors escapeHTML file
   fileURLToPath generateHeapSnapshot gunzipSync gzipSync hash indexOfLine inflateSync inspect isMainThread isStandaloneExecutable jest

@@ -12,6 +12,7 @@ const { engine } = require('./engine.js');
 const { coded, invalidArgument } = require('./errors.js');
 const { field, findField, joinFields } = require('./fields.js');
 const { decodePercent } = require('./percent.js');
+const { plain } = require('./response.js');
 
 /** The methods that an object of handlers is known by. */
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'CONNECT', 'TRACE'];
@@ -272,7 +273,7 @@ function directoryError(code, text, path) {
 }
 
 /** @typedef {(server: number, copy: Copy) => void} AddStatic */
-/** @typedef {{ bytes: ArrayBuffer, type: string }} Copy the body of a response, and its type where only the body knows it */
+/** @typedef {{ bytes: ArrayBuffer | Uint8Array<ArrayBuffer>, type: string }} Copy the body of a response, and its type where only the body knows it */
 
 /**
  * The body of a response for a static route. The response keeps its own.
@@ -282,17 +283,32 @@ function directoryError(code, text, path) {
 function copyBody(response) {
   if (response.bodyUsed) throw invalidArgument('Response body has already been used');
   if (response.status === 0) throw unsendable(response);
+  const parts = plain(response);
+  if (parts !== undefined) {
+    const { content } = parts;
+    if (content instanceof Blob) return readLater(content.arrayBuffer().then((bytes) => ({ bytes, type: '' })));
+    const bytes = typeof content === 'string' ? encoder.encode(content) : (content ?? new Uint8Array());
+    return { bytes: /** @type {Uint8Array<ArrayBuffer>} */ (bytes), type: '' };
+  }
   const isWhole = isBuffered(response);
-  if (!isWhole && (response.body === null || response.body === undefined)) return { bytes: new ArrayBuffer(0), type: '' };
+  if (!isWhole && (response.body === null || response.body === undefined)) return { bytes: new Uint8Array(), type: '' };
   if (process.versions.bun !== undefined && response instanceof Response && !isWhole) {
     throw invalidArgument(
       'Body must be fully buffered before it can be used in a static route. Consider calling new Response(await response.blob()) to buffer the body.',
     );
   }
-  const copy = response
-    .clone()
-    .blob()
-    .then(async (/** @type {Blob} */ blob) => ({ bytes: await blob.arrayBuffer(), type: blob.type }));
+  return readLater(
+    response
+      .clone()
+      .blob()
+      .then(async (/** @type {Blob} */ blob) => ({ bytes: await blob.arrayBuffer(), type: blob.type })),
+  );
+}
+
+const encoder = new TextEncoder();
+
+/** @param {Promise<Copy>} copy */
+function readLater(copy) {
   copy.catch(ignore);
   return copy;
 }
@@ -310,7 +326,7 @@ function typeField(fields, type) {
 
 /**
  * @param {string} fields
- * @param {ArrayBuffer} bytes
+ * @param {Copy['bytes']} bytes
  */
 function etagField(fields, bytes) {
   if (bytes.byteLength === 0 || findField(fields, 'etag') !== undefined) return '';

@@ -60,7 +60,13 @@ class StreamedAnswer {
   }
 
   /** Nobody waits for the body any more. */
-  cancel(/** @type {unknown} */ reason) {
+  abort(/** @type {unknown} */ reason) {
+    this.#cancel(reason);
+    engine().failBody(this.#exchange.key);
+  }
+
+  /** @param {unknown} reason */
+  #cancel(reason) {
     this.#finish();
     // What the source's cancel() throws is its own affair.
     this.#reader.cancel(reason).catch(ignore);
@@ -82,7 +88,7 @@ class StreamedAnswer {
   /** The answer to HEAD has the fields of the answer to GET, as far as they are known. */
   #sendHeadOnly() {
     engine().respondStream(...this.#head, this.#length);
-    this.cancel(undefined);
+    this.#cancel(undefined);
     engine().endBody(this.#exchange.key);
   }
 
@@ -114,7 +120,7 @@ class StreamedAnswer {
     if (this.#held === undefined) {
       const room = engine().writeBody(this.#exchange.key, piece);
       if (room > 0) this.#read();
-      else if (room < 0) this.cancel(connectionClosed());
+      else if (room < 0) this.#cancel(connectionClosed());
       return;
     }
     this.#held.push(/** @type {Uint8Array} */ (piece));

@@ -1,24 +1,33 @@
 //! Chat, in the shape of Bun's own WebSocket benchmark: everybody is in one room; in a round every client sends its messages, the server
 //! publishes each to all, prefixed with the sender's name; the next round begins when everybody has received everything.
 //!
-//! Counted are the messages that clients receive. A round's messages come in no fixed order, so each client's are checked by their number
-//! and by a sum of fingerprints. The window begins and ends with a round, so that no half-done round tilts it.
+//! Counted are the messages that clients receive. The first client checks each of its messages to the byte, and that those of one sender
+//! come in the order in which they were sent; the others must have received the same sequence, which they compare by a running
+//! fingerprint. The window begins and ends with a round, so that no half-done round tilts it.
+
+use std::collections::HashMap;
 
 use crate::Result;
 use crate::connection::{Connection, READ_BUFFER};
-use crate::frame::{masking_key, parse_server_frames, write_client_frame};
+use crate::frame::{FrameReader, Kind, hex, masking_key, write_client_frame};
+use crate::handshake::{Offer, open_websocket};
 use crate::meter::{Meter, NAP, Watchdog};
 use crate::options::Options;
 use crate::poller::{Events, Poller};
 use crate::process::Process;
 use crate::report::Report;
+use crate::stream::Connector;
 
 pub(crate) fn run(options: &Options) -> Result<Report> {
     let (poller, mut events) = (Poller::new()?, Events::new());
-    let mut guests = Guest::open_all(options, &poller)?;
+    let connector = Connector::new(options)?;
+    let mut guests: Vec<_> = (0..options.clients)
+        .map(|index| Guest::open(options, &connector, &poller, index))
+        .collect::<Result<_>>()?;
     let (mut meter, mut watchdog) = (Meter::new(options, Process::new(options.pid)?), Watchdog::new());
     let (mut buffer, mut messages) = (vec![0; READ_BUFFER], 0);
-    let round = Tally::of_a_round(options);
+    let mut minutes = Minutes::new(options.clients);
+    let of_a_round = options.clients * options.burst;
     let mut still_receiving = 0;
 
     loop {
@@ -31,20 +40,40 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
             for guest in &mut guests {
                 guest.start_round()?;
             }
+            minutes.clear();
             still_receiving = guests.len();
         }
         poller.wait(&mut events, NAP)?;
         for index in events.iter() {
             let guest = &mut guests[index];
-            let before = guest.tally.messages;
-            guest.receive(&mut buffer)?;
-            messages += guest.tally.messages - before;
-            if guest.tally.messages >= round.messages && guest.tally.messages > before {
-                guest.check(round)?;
+            let before = guest.heard.messages;
+            guest.receive(&mut buffer, (index == 0).then_some(&mut minutes))?;
+            messages += (guest.heard.messages - before) as u64;
+            if guest.heard.messages > of_a_round {
+                return Err(format!(
+                    "client {index} received {} messages too many",
+                    guest.heard.messages - of_a_round
+                ));
+            }
+            if guest.heard.messages == of_a_round && before < of_a_round {
                 still_receiving -= 1;
             }
         }
+        if still_receiving == 0 {
+            check(&guests)?;
+        }
         watchdog.check(messages)?;
+    }
+}
+
+/// At the end of a round: everybody has received the same.
+fn check(guests: &[Guest]) -> Result<()> {
+    let is_right = |guest: &Guest| guest.heard == guests[0].heard && guest.reader.is_at_end();
+    match guests.iter().position(|guest| !is_right(guest)) {
+        None => Ok(()),
+        Some(index) => {
+            Err(format!("client {index} did not receive the same messages in the same order as client 0"))
+        }
     }
 }
 
@@ -53,90 +82,79 @@ struct Guest {
     connection: Connection,
     index: usize,
     burst_bytes: usize,
-    tally: Tally,
-    /// The front of a frame whose rest is still to come.
-    unfinished: Vec<u8>,
-}
-
-/// What was received in a round, without its order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tally {
-    messages: u64,
-    bytes: u64,
-    fingerprints: u64,
+    heard: Heard,
+    reader: FrameReader,
 }
 
 impl Guest {
-    fn open_all(options: &Options, poller: &Poller) -> Result<Vec<Self>> {
-        (0..options.clients).map(|index| Self::open(options, poller, index)).collect()
-    }
-
-    fn open(options: &Options, poller: &Poller, index: usize) -> Result<Self> {
+    fn open(options: &Options, connector: &Connector, poller: &Poller, index: usize) -> Result<Self> {
         let mut burst = Vec::new();
         for number in 0..options.burst {
-            write_client_frame(
-                &mut burst,
-                said(number).as_bytes(),
-                masking_key(index * options.burst + number),
-            );
+            let key = masking_key(index * options.burst + number);
+            write_client_frame(&mut burst, Kind::Text, said(number).as_bytes(), key);
         }
-        let path = format!("/chat?name={}", name(index));
-        let connection = Connection::open(options.port, &path, &burst, poller, index)?;
-        Ok(Self {
-            connection,
-            index,
-            burst_bytes: burst.len(),
-            tally: Tally::default(),
-            unfinished: Vec::new(),
-        })
+        let burst_bytes = burst.len();
+        let stream = open_websocket(connector, &format!("/chat?name={}", name(index)), Offer::Nothing)?;
+        let connection = Connection::new(stream, burst, poller, index)?;
+        let (heard, reader) = (Heard::default(), FrameReader::new(Kind::Text));
+        Ok(Self { connection, index, burst_bytes, heard, reader })
     }
 
     fn start_round(&mut self) -> Result<()> {
-        self.tally = Tally::default();
+        self.heard = Heard::default();
         self.connection.send(self.burst_bytes)
     }
 
-    fn receive(&mut self, buffer: &mut [u8]) -> Result<()> {
-        self.connection.flush()?;
-        loop {
-            // The unfinished frame goes before what is read, so that frames are always parsed from one piece.
-            let kept = self.unfinished.len();
-            buffer[..kept].copy_from_slice(&self.unfinished);
-            let length = kept + self.connection.read(&mut buffer[kept..])?;
-            let consumed = parse_server_frames(&buffer[..length], |payload| self.tally.add(payload))?;
-            self.unfinished.clear();
-            self.unfinished.extend_from_slice(&buffer[consumed..length]);
-            if length < buffer.len() {
-                return Ok(());
-            }
-        }
-    }
-
-    fn check(&self, round: Tally) -> Result<()> {
-        if self.tally == round && self.unfinished.is_empty() {
-            return Ok(());
-        }
-        let Self { index, tally, unfinished, .. } = self;
-        Err(format!("client {index} received {tally:?} and {} bytes instead of {round:?}", unfinished.len()))
+    /// Reads what is there; with `minutes`, in which it is written down, all of it is checked.
+    fn receive(&mut self, buffer: &mut [u8], mut minutes: Option<&mut Minutes>) -> Result<()> {
+        let Self { connection, index, heard, reader, .. } = self;
+        connection.flush()?;
+        let read = |buffer: &mut [u8]| connection.read(buffer);
+        let each = |message: &[u8]| {
+            heard.add(message);
+            minutes.as_mut().map_or(Ok(()), |minutes| minutes.add(message))
+        };
+        reader.read_all(buffer, read, each).map_err(|error| format!("client {index}: {error}"))
     }
 }
 
-impl Tally {
-    /// What every client must have received at the end of a round.
-    fn of_a_round(options: &Options) -> Self {
-        let mut tally = Self::default();
-        for (client, number) in
-            (0..options.clients).flat_map(|client| (0..options.burst).map(move |number| (client, number)))
-        {
-            tally.add(format!("{}: {}", name(client), said(number)).as_bytes());
-        }
-        tally
+/// What a client received in a round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Heard {
+    messages: usize,
+    sequence: u64,
+}
+
+impl Heard {
+    fn add(&mut self, message: &[u8]) {
+        self.messages += 1;
+        self.sequence =
+            (self.sequence.rotate_left(5) ^ fingerprint(message)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+/// How often each client has been heard in a round.
+struct Minutes(HashMap<Vec<u8>, usize>);
+
+impl Minutes {
+    fn new(clients: usize) -> Self {
+        Self((0..clients).map(|client| (name(client).into_bytes(), 0)).collect())
     }
 
-    fn add(&mut self, payload: &[u8]) {
-        self.messages += 1;
-        self.bytes += payload.len() as u64;
-        self.fingerprints = self.fingerprints.wrapping_add(fingerprint(payload));
+    fn clear(&mut self) {
+        self.0.values_mut().for_each(|heard| *heard = 0);
+    }
+
+    /// A message must be what its sender said next.
+    fn add(&mut self, message: &[u8]) -> Result<()> {
+        let unexpected = || format!("not what was said next: {}", hex(message));
+        let colon = message.iter().position(|byte| *byte == b':').ok_or_else(unexpected)?;
+        let heard = self.0.get_mut(&message[..colon]).ok_or_else(unexpected)?;
+        if message[colon + 1..].strip_prefix(b" ") != Some(said(*heard).as_bytes()) {
+            return Err(unexpected());
+        }
+        *heard += 1;
+        Ok(())
     }
 }
 
@@ -182,19 +200,44 @@ const PHRASES: [&str; 16] = [
 mod tests {
     use super::*;
 
-    fn tally(messages: &[&str]) -> Tally {
-        let mut tally = Tally::default();
-        messages.iter().for_each(|message| tally.add(message.as_bytes()));
-        tally
+    fn heard(messages: &[&str]) -> Heard {
+        let mut heard = Heard::default();
+        messages.iter().for_each(|message| heard.add(message.as_bytes()));
+        heard
     }
 
     #[test]
-    fn a_tally_ignores_order_and_notices_everything_else() {
-        let round = tally(&["Agnes0: tea", "Boris0: tea", "Agnes0: see you"]);
-        assert_eq!(round, tally(&["Agnes0: see you", "Boris0: tea", "Agnes0: tea"]));
-        assert_ne!(round, tally(&["Agnes0: tea", "Agnes0: tea", "Agnes0: see you"]));
-        assert_ne!(round, tally(&["Agnes0: tea", "Boris0: see you", "Agnes0: tea"]));
-        assert_ne!(round, tally(&["Agnes0: tea", "Boris0: tea"]));
+    fn two_clients_have_heard_the_same_if_it_was_the_same_sequence() {
+        let first = heard(&["Agnes0: tea", "Boris0: tea", "Agnes0: see you"]);
+        assert_eq!(first, heard(&["Agnes0: tea", "Boris0: tea", "Agnes0: see you"]));
+        for other in [
+            &["Agnes0: see you", "Boris0: tea", "Agnes0: tea"][..],
+            &["Agnes0: tea", "Agnes0: tea", "Agnes0: see you"],
+            &["Agnes0: tea", "Boris0: see you", "Agnes0: tea"],
+            &["Agnes0: tea", "Boris0: tea"],
+        ] {
+            assert_ne!(first, heard(other));
+        }
+    }
+
+    #[test]
+    fn of_each_sender_the_messages_must_come_in_order_and_none_may_be_missing() {
+        let (hello, again) = (said(0), said(1));
+        let kept = |lines: &[String]| {
+            let mut minutes = Minutes::new(2);
+            lines.iter().try_for_each(|line| minutes.add(line.as_bytes()))
+        };
+        let line = |client, text: &str| format!("{}: {text}", name(client));
+        assert_eq!(kept(&[line(0, hello), line(1, hello), line(1, again), line(0, again)]), Ok(()));
+        for lines in [
+            vec![line(0, again)],
+            vec![line(0, hello), line(0, hello)],
+            vec![line(2, hello)],
+            vec![hello.to_owned()],
+            vec![format!("{} {hello}", name(0))],
+        ] {
+            assert!(kept(&lines).is_err(), "{lines:?}");
+        }
     }
 
     #[test]

@@ -2,12 +2,15 @@
 
 use crate::Result;
 use crate::connection::{Connection, READ_BUFFER};
-use crate::frame::{hex, masking_key, write_client_frame, write_server_frame};
+use crate::expected::Expected;
+use crate::frame::{masking_key, write_client_frame, write_server_frame};
+use crate::handshake::{Offer, open_websocket};
 use crate::meter::{Meter, NAP, Watchdog};
 use crate::options::Options;
 use crate::poller::{Events, Poller};
 use crate::process::Process;
 use crate::report::Report;
+use crate::stream::Connector;
 
 pub(crate) fn run(options: &Options) -> Result<Report> {
     let (poller, mut events) = (Poller::new()?, Events::new());
@@ -33,33 +36,34 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     }
 }
 
-/// A client that knows every byte it will receive, so that checking an echo is one comparison.
+/// A client that knows every byte it will receive.
 pub(crate) struct EchoClient {
     connection: Connection,
     index: usize,
-    /// The server's frames in order, over and over; stored twice so that every stretch of up to one period is contiguous.
-    expected: Vec<u8>,
-    received: u64,
+    /// The server's frames, in order.
+    expected: Expected,
     sent_frame: usize,
     echoed_frame: usize,
 }
 
 impl EchoClient {
     pub(crate) fn open_all(options: &Options, poller: &Poller) -> Result<Vec<Self>> {
-        (0..options.clients).map(|index| Self::open(options, poller, index)).collect()
+        let connector = Connector::new(options)?;
+        (0..options.clients).map(|index| Self::open(options, &connector, poller, index)).collect()
     }
 
-    fn open(options: &Options, poller: &Poller, index: usize) -> Result<Self> {
-        let different = options.inflight.max(DIFFERENT_MESSAGES);
+    fn open(options: &Options, connector: &Connector, poller: &Poller, index: usize) -> Result<Self> {
+        let different = different_messages(options.size, options.inflight);
         let (mut script, mut expected) = (Vec::new(), Vec::new());
         for number in 0..different {
             let payload = payload(options.size, index, number);
-            write_client_frame(&mut script, &payload, masking_key(index * different + number));
-            write_server_frame(&mut expected, &payload);
+            write_client_frame(&mut script, options.kind, &payload, masking_key(index * different + number));
+            write_server_frame(&mut expected, options.kind, &payload);
         }
-        let connection = Connection::open(options.port, "/", &script, poller, index)?;
         let (sent_frame, echoed_frame) = (script.len() / different, expected.len() / different);
-        Ok(Self { connection, index, expected: expected.repeat(2), received: 0, sent_frame, echoed_frame })
+        let stream = open_websocket(connector, "/", Offer::Nothing)?;
+        let connection = Connection::new(stream, script, poller, index)?;
+        Ok(Self { connection, index, expected: Expected::new(expected), sent_frame, echoed_frame })
     }
 
     /// Sends the next `messages` and whatever had no room before.
@@ -69,44 +73,32 @@ impl EchoClient {
 
     /// Reads what is there, checks it, and returns how many messages became complete.
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        let before = self.received / self.echoed_frame as u64;
+        let before = self.echoed();
         loop {
             let length = self.connection.read(buffer)?;
-            self.check(&buffer[..length])?;
+            let checked = self.expected.check(&buffer[..length]);
+            checked.map_err(|error| format!("client {}: not what was sent: {error}", self.index))?;
             if length < buffer.len() {
-                return Ok((self.received / self.echoed_frame as u64 - before) as usize);
+                return Ok((self.echoed() - before) as usize);
             }
         }
     }
 
-    fn check(&mut self, mut bytes: &[u8]) -> Result<()> {
-        let period = self.expected.len() / 2;
-        while !bytes.is_empty() {
-            let start = (self.received % period as u64) as usize;
-            let (now, later) = bytes.split_at(bytes.len().min(period));
-            let expected = &self.expected[start..start + now.len()];
-            if now != expected {
-                let Self { index, received, .. } = self;
-                let (got, wanted) = (hex(now), hex(expected));
-                return Err(format!(
-                    "client {index}, byte {received}: not what was sent: {got}instead of {wanted}"
-                ));
-            }
-            self.received += now.len() as u64;
-            bytes = later;
-        }
-        Ok(())
+    fn echoed(&self) -> u64 {
+        self.expected.received() / self.echoed_frame as u64
     }
 }
 
 /// A message of exactly `size` bytes that no other client sends, and this client not again soon.
-fn payload(size: usize, client: usize, number: usize) -> Vec<u8> {
+pub(crate) fn payload(size: usize, client: usize, number: usize) -> Vec<u8> {
     let alphabet = ('a'..='z').cycle();
     format!("{number:03} of {client:04} ").chars().chain(alphabet).take(size).map(|char| char as u8).collect()
 }
 
 /// Enough that a lost, repeated or swapped message shows, few enough that all clients' stay in the cache.
-const DIFFERENT_MESSAGES: usize = 16;
+fn different_messages(size: usize, inflight: usize) -> usize {
+    (128 * 1024 / size).clamp(2, inflight.max(16))
+}
 
 #[cfg(test)]
 mod tests {
@@ -118,5 +110,12 @@ mod tests {
         assert_eq!(payload(3, 5, 7).len(), 3);
         assert_ne!(payload(20, 5, 7), payload(20, 5, 8));
         assert_ne!(payload(20, 5, 7), payload(20, 6, 7));
+    }
+
+    #[test]
+    fn there_are_always_different_messages_and_more_than_are_in_flight_if_they_are_small() {
+        let different = |size| different_messages(size, 1);
+        assert_eq!([1, 20, 16_384, 65_536, 1 << 24].map(different), [16, 16, 8, 2, 2]);
+        assert_eq!(different_messages(20, 128), 128);
     }
 }

@@ -38,6 +38,20 @@ impl Meter {
         Self { server, started: Instant::now(), warm_up, measure, begin: None }
     }
 
+    /// A window that begins now, and that [`Meter::end`] ends.
+    pub(crate) fn begin(server: Process) -> Result<Self> {
+        let (warm_up, measure) = (Duration::ZERO, Duration::MAX);
+        let mut meter = Self { server, started: Instant::now(), warm_up, measure, begin: None };
+        meter.advance(0)?;
+        Ok(meter)
+    }
+
+    /// What was consumed since the window began, in which there were so many messages.
+    pub(crate) fn end(self, messages: u64) -> Result<Measured> {
+        let begin = self.begin.ok_or("the window has not begun")?;
+        Ok(self.read(begin.messages + messages)?.since(begin))
+    }
+
     /// Whether the window has begun; always true again after that.
     pub(crate) fn is_measuring(&self) -> bool {
         self.begin.is_some()
@@ -50,7 +64,10 @@ impl Meter {
                 self.begin = Some(self.read(messages)?);
                 Ok(None)
             }
-            Some(begin) if begin.at.elapsed() >= self.measure => Ok(Some(self.read(messages)?.since(begin))),
+            Some(begin) if begin.at.elapsed() >= self.measure => match self.read(messages)?.since(begin) {
+                Measured { messages: 0, elapsed, .. } => Err(format!("no message within {elapsed:?}")),
+                measured => Ok(Some(measured)),
+            },
             _ => Ok(None),
         }
     }

@@ -53,7 +53,9 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
         }
         if let Some(measured) = meter.advance(messages)? {
             let report = Report::new(options).with_throughput(&measured);
-            return Ok(report.with_latency(Percentiles::of(latencies), Percentiles::of(lateness)));
+            return Ok(report
+                .with_latency(&Percentiles::of(latencies))
+                .with_lateness(&Percentiles::of(lateness)));
         }
         watchdog.check(messages)?;
     }

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use crate::meter::Measured;
-use crate::options::{Options, Scenario};
+use crate::options::Options;
 
 /// A flat JSON object, in the order in which its members were added; every value is a number or a name without quotes in it.
 pub(crate) struct Report {
@@ -20,23 +20,13 @@ pub(crate) struct Percentiles {
 impl Report {
     pub(crate) fn new(options: &Options) -> Self {
         let report = Self { clients: options.clients, members: Vec::new() };
-        let scenario = format!("\"{:?}\"", options.scenario).to_lowercase();
-        let report = report.with("scenario", scenario).with("clients", options.clients);
-        match options.scenario {
-            Scenario::Echo => report.with("size", options.size).with("inflight", options.inflight),
-            Scenario::Rate => report
-                .with("size", options.size)
-                .with("rate", options.rate)
-                .with("tick_us", options.tick.as_micros()),
-            Scenario::Chat => report.with("burst", options.burst),
-            Scenario::Idle | Scenario::Hello => report,
-        }
+        report.with("load", format!("\"{}\"", options.scenario_name())).with("clients", options.clients)
     }
 
     /// Messages, and CPU time of both sides: per message in µs, and as a share of one core.
     pub(crate) fn with_throughput(self, measured: &Measured) -> Self {
         let Measured { elapsed, messages, server_cpu, own_cpu } = *measured;
-        let (seconds, count) = (elapsed.as_secs_f64(), messages.max(1) as f64);
+        let (seconds, count) = (elapsed.as_secs_f64(), messages as f64);
         self.with("seconds", decimal(seconds))
             .with("messages", messages)
             .with("per_second", decimal(messages as f64 / seconds))
@@ -46,14 +36,23 @@ impl Report {
             .with("load_cpu_share", decimal(own_cpu.as_secs_f64() / seconds))
     }
 
-    /// There and back; and how late the pacer sent, which is the generator's or the machine's doing, not the server's.
-    pub(crate) fn with_latency(self, latency: Percentiles, lateness: Percentiles) -> Self {
+    /// How long messages took there and back.
+    pub(crate) fn with_latency(self, latency: &Percentiles) -> Self {
         self.with("p50_us", decimal(latency.at(0.5)))
             .with("p90_us", decimal(latency.at(0.9)))
             .with("p99_us", decimal(latency.at(0.99)))
             .with("p999_us", decimal(latency.at(0.999)))
             .with("max_us", decimal(latency.at(1.0)))
-            .with("pacer_late_p99_us", decimal(lateness.at(0.99)))
+    }
+
+    /// How late the pacer sent, which is the generator's or the machine's doing, not the server's.
+    pub(crate) fn with_lateness(self, lateness: &Percentiles) -> Self {
+        self.with("pacer_late_p99_us", decimal(lateness.at(0.99)))
+    }
+
+    /// Bytes of a reply.
+    pub(crate) fn with_compression(self, reply_bytes: f64) -> Self {
+        self.with("reply_bytes", decimal(reply_bytes))
     }
 
     pub(crate) fn with_memory(self, before: u64, after: u64) -> Self {
