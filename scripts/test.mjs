@@ -22,6 +22,7 @@ const { values: options, positionals: wanted } = parseArgs({
     target: { type: 'string', multiple: true },
     jobs: { type: 'string', default: String(Math.max(2, Math.min(4, availableParallelism()))) },
     'no-build': { type: 'boolean', default: false },
+    patience: { type: 'string', default: '1' },
   },
 });
 
@@ -56,6 +57,7 @@ const running = new Set();
 process.on('exit', () => running.forEach(killGroup));
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130));
 
+const patience = positive(options.patience);
 const runs = planned();
 const began = performance.now();
 /** @type {Counts} */
@@ -176,16 +178,19 @@ function outputOf({ program, args, env, limit }) {
       });
     }
     let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      killGroup(child);
-    }, limit * 1000);
+    const timer = setTimeout(
+      () => {
+        isLate = true;
+        killGroup(child);
+      },
+      patience * limit * 1000,
+    );
     let end = '';
     child.once('error', (error) => {
       end = error.message;
     });
     child.once('exit', (code, signal) => {
-      if (code !== 0) end = isLate ? `not done after ${limit} s` : signal === null ? `exit code ${code}` : signal;
+      if (code !== 0) end = isLate ? `not done after ${patience * limit} s` : signal === null ? `exit code ${code}` : signal;
       // Whoever is left would hold the pipes open.
       killGroup(child);
     });
@@ -253,7 +258,7 @@ function refuse(what, unknown, known) {
 function positive(value) {
   const number = Number(value);
   if (Number.isInteger(number) && number > 0) return number;
-  console.error(`--jobs takes a positive integer, not ${value}`);
+  console.error(`--jobs and --patience take a positive integer, not ${value}`);
   process.exit(2);
 }
 

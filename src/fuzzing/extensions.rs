@@ -1,3 +1,5 @@
+//! What is agreed to answers what was offered (RFC 7692 §5, §7.1). The rules stand here once more, each by itself.
+
 use super::Target;
 use crate::websocket::extensions::{Agreed, DeflateConfig, Level, negotiate};
 use arbitrary::Arbitrary;

@@ -1,3 +1,5 @@
+//! What a client compresses, whichever way it is cut (RFC 7692 §7.2.2): never more than the limit, and what miniz_oxide makes of it.
+
 use super::receive::decompressor;
 use super::seen::{Seen, receive};
 use super::{Cuts, Target};

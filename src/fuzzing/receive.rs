@@ -1,3 +1,5 @@
+//! What a WebSocket client says, whichever way it is cut (RFC 6455 §5).
+
 use super::reader::read;
 use super::seen::receive;
 use super::{Cuts, Target};

@@ -1,3 +1,5 @@
+//! What we say is what tungstenite and miniz_oxide hear, and the other way round (RFC 6455 §5, RFC 7692 §7.2).
+
 use super::seen::{Seen, receive};
 use super::{Cuts, Target};
 use crate::websocket::close::{is_valid_received, truncate_reason, write_close};

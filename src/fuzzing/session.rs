@@ -1,3 +1,6 @@
+//! A server and its clients over sockets of the system, as the binding drives it: what was said on one side is heard on the other, once and in
+//! its order, whatever the kernel refuses, whoever pauses, and however it ends.
+
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::os::unix::net::UnixStream;

@@ -1,3 +1,5 @@
+//! The idle timeout and its pings, each at its time, with the clock that looks at them.
+
 use super::Target;
 use crate::server::clock::Clock;
 use crate::websocket::{Expiry, Idle, IdlePolicy};

@@ -1,3 +1,5 @@
+//! Who hears what, whoever comes, subscribes and goes.
+
 use super::Target;
 use crate::server::slots::{Key, Slots};
 use crate::server::topics::Topics;

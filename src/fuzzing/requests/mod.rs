@@ -1,3 +1,5 @@
+//! What an HTTP client says, whichever way it is cut (RFC 9112), and that hyper behind the framing reads the same in it.
+
 #[cfg(feature = "addon")]
 pub(crate) mod hyper_reader;
 
