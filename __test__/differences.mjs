@@ -83,6 +83,11 @@ export const differences = {
     mantou: 'closed by stop()',
     why: 'nothing is left hanging',
   },
+  'microtasks-in-bun': {
+    bun: 'between two handlers process.nextTick runs before microtasks',
+    mantou: 'the same in Node; in Bun microtasks run first',
+    why: 'Bun runs ticks first only behind a call from its event loop, and one of those for each message costs half as much again as the message',
+  },
   'host-classes': {
     bun: "Bun's own Request, Response, Headers, Blob, streams",
     mantou: "the host's: error texts, types and statuses as the host has them",

@@ -25,12 +25,6 @@ export const isBunRuntime = inBun;
 /** @template [D=undefined] @typedef {import('../../index.js').Server<D>} Server */
 /** @template [D=undefined] @typedef {import('../../index.js').Serve.Options<D>} Options */
 
-/** For `skip`: what the oracle shows and mantou refuses, so far, with an error that says so. False on the oracle. */
-export const notYet = (/** @type {string} */ what) => !oracle && `not in mantou yet: ${what}`;
-
-/** For `skip`: what mantou in Bun does not do as Bun does. False on the other targets. */
-export const notYetInBun = (/** @type {string} */ what) => !oracle && inBun && `not in mantou in Bun yet: ${what}`;
-
 /**
  * What only Bun has, in Bun.
  * @type {Pick<typeof import('../../index.js'), 'serve' | 'Cookie' | 'CookieMap'> & { gc(force: boolean): void, file(path: string): Blob }}
