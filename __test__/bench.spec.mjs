@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { draw, parse } from '../bench/curves.mjs';
 import { compare } from '../bench/gate.mjs';
 import { standing } from '../bench/goals.mjs';
 import { PALETTES, plot } from '../bench/plot.mjs';
@@ -189,6 +190,35 @@ describe('a plot', () => {
       assert.ok(contrast(text, ground) >= 7);
       assert.equal(new Set(marks).size, marks.length);
     }
+  });
+});
+
+describe('curves', () => {
+  const lines = parse('publish <1>\t10\t100.0\npublish <1>\t1000\t10.5\nleave\t10\t10.0\n');
+
+  test('are read by name', () => {
+    assert.deepEqual(lines, [
+      {
+        name: 'publish <1>',
+        points: [
+          { size: 10, cost: 100 },
+          { size: 1000, cost: 10.5 },
+        ],
+      },
+      { name: 'leave', points: [{ size: 10, cost: 10 }] },
+    ]);
+  });
+
+  test('are lines from left to right, the dearer the higher', () => {
+    const svg = draw(lines, PALETTES.light);
+
+    const [first, second] = [...svg.matchAll(/<polyline points="([^"]*)"/g)].map(([, points]) =>
+      points.split(' ').map((point) => point.split(',').map(Number)),
+    );
+    assert.ok(first[0][0] < first[1][0] && first[0][1] < first[1][1], 'the second point is further right and cheaper');
+    assert.deepEqual(second, [[first[0][0], second[0][1]]]);
+    assert.ok(second[0][1] > first[1][1], 'a little cheaper still');
+    assert.ok(svg.includes('publish &lt;1&gt;') && !/NaN|undefined|Infinity/.test(svg));
   });
 });
 

@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, devNull } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { root } from '../scripts/steps.mjs';
+import { build, output } from './core.mjs';
 import { count, markdown } from './tables.mjs';
 
 const file = fileURLToPath(new URL('gate.json', import.meta.url));
@@ -59,28 +59,6 @@ function missing() {
   if (process.platform !== 'linux' || process.arch !== 'x64') return 'its numbers are those of Linux on x86-64';
   const { status } = spawnSync('valgrind', ['--version']);
   return status === 0 ? undefined : 'valgrind is not installed';
-}
-
-/** Builds `bench/core` as the addon is built and returns its path. */
-function build() {
-  console.log('> building bench/core in release mode');
-  const args = [
-    'build',
-    '--release',
-    '--locked',
-    '--bench',
-    'core',
-    '--features',
-    'internals',
-    '--message-format',
-    'json-render-diagnostics',
-  ];
-  const messages = output('cargo', args)
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
-  const { executable } = messages.find(({ reason, target }) => reason === 'compiler-artifact' && target.name === 'core');
-  return /** @type {string} */ (executable);
 }
 
 /**
@@ -146,20 +124,4 @@ function table(rows) {
     return [name, number(before), number(now), change, isBad ? 'FAILED' : ''];
   });
   return markdown([['instructions each', 'recorded', 'now', 'change', ''], ...cells]);
-}
-
-/**
- * What a program prints; it ends this one if it fails.
- * @param {string} program
- * @param {string[]} args
- */
-function output(program, args) {
-  const { status, stdout, error } = spawnSync(program, args, {
-    cwd: root,
-    encoding: 'utf8',
-    maxBuffer: 2 ** 26,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  if (status !== 0) throw new Error(`${program} ${args.join(' ')} failed: ${error?.message ?? `exit code ${status}`}`);
-  return stdout;
 }

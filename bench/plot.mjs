@@ -136,7 +136,7 @@ function whisker({ median, low, high, isClear }, kind, y, scale, palette) {
  * @param {boolean} isFilled
  * @param {Palette} palette
  */
-function symbol(kind, x, y, isFilled, palette) {
+export function symbol(kind, x, y, isFilled, palette) {
   const colour = palette.marks[kind % palette.marks.length];
   const shape = SHAPES[kind % SHAPES.length];
   return `<path d="${shape}" transform="translate(${x} ${y})" fill="${isFilled ? colour : palette.ground}" stroke="${colour}"/>`;
@@ -159,16 +159,16 @@ const SHAPES = [
  * @param {string} colour
  * @param {string} [more] attributes
  */
-function text(x, y, content, colour, more = '') {
+export function text(x, y, content, colour, more = '') {
   return `<text x="${x}" y="${round(y)}" fill="${colour}" ${more}>${escaped(content)}</text>`;
 }
 
 /** @param {string} content */
-function escaped(content) {
+export function escaped(content) {
   return content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
 /** @param {number} value */
-function round(value) {
+export function round(value) {
   return Math.round(value * 10) / 10;
 }

@@ -27,12 +27,10 @@ import { METRICS, WORKLOADS } from './workloads.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const readme = join(here, 'README.md');
-/** Between the two the README holds what was published last. */
 const GOALS = `### Goals
 
 Reached or missed by the whole interval; with a question mark by the median only. Behind rates stands what the CPU time of the server says,
 which other programs on the machine disturb less.`;
-const [BEGIN, END] = ['<!-- results -->', '<!-- end of results -->'];
 
 /**
  * Results that were saved, as one: of a workload that several have, the last counts.
@@ -76,11 +74,7 @@ export function publish(result) {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'result.json'), json(result));
   const plots = writePlots(result, folder).map(picture);
-  const text = readFileSync(readme, 'utf8');
-  const [start, end] = [text.indexOf(BEGIN), text.indexOf(END)];
-  if (start < 0 || end < start) throw new Error(`${readme} has no ${BEGIN} and ${END}`);
-  const body = [
-    BEGIN,
+  fill('results', [
     overview(result),
     ...plots,
     GOALS,
@@ -88,8 +82,20 @@ export function publish(result) {
     `<details><summary>Medians of every workload</summary>`,
     details(result),
     '</details>',
-  ];
-  writeFileSync(readme, `${text.slice(0, start)}${body.join('\n\n')}\n\n${text.slice(end)}`);
+  ]);
+}
+
+/**
+ * Puts paragraphs into a place of the README, instead of those of last time.
+ * @param {string} place
+ * @param {string[]} paragraphs
+ */
+export function fill(place, paragraphs) {
+  const text = readFileSync(readme, 'utf8');
+  const [begin, end] = [`<!-- ${place} -->`, `<!-- end of ${place} -->`];
+  const [before, after] = [text.indexOf(begin), text.indexOf(end)];
+  if (before < 0 || after < before) throw new Error(`${readme} has no ${begin} and ${end}`);
+  writeFileSync(readme, `${text.slice(0, before)}${[begin, ...paragraphs].join('\n\n')}\n\n${text.slice(after)}`);
 }
 
 /** @param {Result} result */
@@ -132,7 +138,7 @@ function writePlots(result, folder) {
 }
 
 /** @type {(plot: { name: string, title: string }) => string} */
-function picture({ name, title }) {
+export function picture({ name, title }) {
   return `<picture>
   <source media="(prefers-color-scheme: dark)" srcset="published/${name}-dark.svg">
   <img alt="${title}" src="published/${name}-light.svg">

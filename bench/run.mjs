@@ -4,11 +4,13 @@
 //   npm run bench -- [--only echo,chat-256] [--peers bun,mantou] [--rounds 5] [--seconds 3] [--warm-up 1] [--runtime node,bun]
 //                    [--node <path>] [--pin <server core>,<generator core> | none] [--publish]
 //   npm run bench -- --from <result.json>,<result.json> [--publish]
+//   npm run bench -- --curves [--publish]
 //   npm run bench -- --gate [--update]
 
 import { availableParallelism } from 'node:os';
 import { relative } from 'node:path';
 import { parseArgs } from 'node:util';
+import { curves } from './curves.mjs';
 import { gate } from './gate.mjs';
 import { goalTable } from './goals.mjs';
 import { measure } from './measure.mjs';
@@ -29,6 +31,7 @@ const { values: options } = parseArgs({
     pin: { type: 'string', default: availableParallelism() > 1 ? '1,0' : 'none' },
     from: { type: 'string' },
     publish: { type: 'boolean', default: false },
+    curves: { type: 'boolean', default: false },
     gate: { type: 'boolean', default: false },
     update: { type: 'boolean', default: false },
   },
@@ -37,7 +40,8 @@ const { values: options } = parseArgs({
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130));
 
 try {
-  process.exitCode = options.gate ? await gate({ update: options.update }) : await bench();
+  if (options.curves) curves({ publishes: options.publish });
+  else process.exitCode = options.gate ? await gate({ update: options.update }) : await bench();
 } catch (error) {
   console.error(`bench: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;

@@ -1,11 +1,12 @@
 //! What `bench/core` measures of the server that is otherwise nobody's business; built with the feature `internals` only, and without
 //! promises.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell, RefMut};
 
 use crate::server::outbox::{Outbox, Spares};
 use crate::server::publication::Publication;
 use crate::server::slots::{Key, Slots};
+use crate::server::subscriptions::Subscriptions;
 use crate::server::topics::Topics;
 use crate::websocket::deflate::Deflater;
 use crate::websocket::frame::Opcode;
@@ -13,21 +14,31 @@ use crate::websocket::frame::Opcode;
 /// Subscribers without sockets: topics, publications and outboxes, put together as a server does.
 pub struct Audience {
     topics: Topics,
-    outboxes: Slots<RefCell<Outbox>>,
+    subscribers: Slots<Subscriber>,
     keys: Vec<Key>,
+    /// Those with something to flush.
+    dirty: Vec<Key>,
     spares: Spares,
     deflater: Deflater,
+}
+
+#[derive(Default)]
+struct Subscriber {
+    topics: RefCell<Subscriptions>,
+    outbox: RefCell<Outbox>,
+    is_dirty: Cell<bool>,
 }
 
 impl Audience {
     /// So many of them, subscribed to nothing.
     pub fn new(count: usize) -> Self {
-        let mut outboxes = Slots::new();
-        let keys = (0..count).filter_map(|_| outboxes.insert_with(|_| RefCell::default())).collect();
+        let mut subscribers = Slots::new();
+        let keys = (0..count).filter_map(|_| subscribers.insert_with(|_| Subscriber::default())).collect();
         Self {
             topics: Topics::default(),
-            outboxes,
+            subscribers,
             keys,
+            dirty: Vec::new(),
             spares: Spares::default(),
             deflater: Deflater::default(),
         }
@@ -35,26 +46,41 @@ impl Audience {
 
     /// Returns whether the `subscriber`, counted from 0, was not subscribed before.
     pub fn subscribe(&self, subscriber: usize, topic: &str) -> bool {
-        self.topics.subscribe(topic, self.keys[subscriber]).is_some()
+        let (key, mut topics) = self.topics_of(subscriber);
+        let name = self.topics.subscribe(topic, key, topics.next_number());
+        let is_new = name.is_some();
+        name.into_iter().for_each(|name| topics.push(name));
+        is_new
     }
 
     /// Returns whether the `subscriber` was subscribed.
     pub fn unsubscribe(&self, subscriber: usize, topic: &str) -> bool {
-        self.topics.unsubscribe(topic, self.keys[subscriber])
+        let (key, mut topics) = self.topics_of(subscriber);
+        let number = self.topics.unsubscribe(topic, key);
+        number.into_iter().for_each(|number| topics.remove(number));
+        number.is_some()
+    }
+
+    fn topics_of(&self, subscriber: usize) -> (Key, RefMut<'_, Subscriptions>) {
+        let key = self.keys[subscriber];
+        (key, self.subscribers.find(key).expect("nobody leaves").topics.borrow_mut())
     }
 
     /// Puts a message into the outbox of every subscriber and returns how many there are; compressed if there are `window_bits`.
     pub fn publish(&mut self, topic: &str, payload: &[u8], window_bits: Option<u8>) -> usize {
-        let Self { topics, outboxes, spares, deflater, .. } = self;
+        let Self { topics, subscribers, dirty, spares, deflater, .. } = self;
         let mut publication = Publication::new(Opcode::Text, payload, window_bits.is_some());
         let mut receivers = 0;
         topics.for_each(topic, |key| {
-            let Some(outbox) = outboxes.find(key) else { return };
+            let Some(subscriber) = subscribers.find(key) else { return };
             let frame = match window_bits {
                 None => publication.plain(spares),
                 Some(bits) => publication.compressed(spares, deflater, bits),
             };
-            outbox.borrow_mut().push(spares, frame);
+            subscriber.outbox.borrow_mut().push(spares, frame);
+            if !subscriber.is_dirty.replace(true) {
+                dirty.push(key);
+            }
             receivers += 1;
         });
         publication.recycle(spares);
@@ -63,9 +89,13 @@ impl Audience {
 
     /// Empties all outboxes, as into sockets that take everything at once, and returns how many bytes were in them.
     pub fn flush(&mut self) -> usize {
-        let Self { outboxes, spares, .. } = self;
+        let Self { subscribers, dirty, spares, .. } = self;
         let take_all = |slices: &[std::io::IoSlice<'_>]| Ok(slices.iter().map(|slice| slice.len()).sum());
-        let flush = |outbox: &RefCell<Outbox>| outbox.borrow_mut().flush(spares, take_all);
-        outboxes.iter().map(flush).map(|flushed| flushed.unwrap_or_default()).sum()
+        let flush = |key| {
+            let Subscriber { outbox, is_dirty, .. } = subscribers.find(key)?;
+            is_dirty.set(false);
+            outbox.borrow_mut().flush(spares, take_all).ok()
+        };
+        dirty.drain(..).filter_map(flush).sum()
     }
 }

@@ -63,7 +63,7 @@ impl Game {
                 if let Some(index) = self.here(socket) {
                     let socket = &mut self.sockets[index];
                     for name in socket.names.drain(..) {
-                        assert!(self.topics.unsubscribe(&name, socket.key), "{name}");
+                        assert!(self.topics.unsubscribe(&name, socket.key).is_some(), "{name}");
                         self.model.get_mut(&*name).expect("a topic with a subscriber").remove(&index);
                     }
                     socket.is_gone = true;
@@ -74,7 +74,7 @@ impl Game {
                 if let Some(index) = self.here(socket) {
                     let topic = name(topic);
                     let socket = &mut self.sockets[index];
-                    let subscribed = self.topics.subscribe(&topic, socket.key);
+                    let subscribed = self.topics.subscribe(&topic, socket.key, 0);
                     assert!(subscribed.as_deref().is_none_or(|name| name == topic));
                     let is_new = self.model.entry(topic).or_default().insert(index);
                     assert_eq!(subscribed.is_some(), is_new);
@@ -86,7 +86,7 @@ impl Game {
                     let topic = name(topic);
                     let socket = &mut self.sockets[index];
                     let was = self.model.get_mut(&topic).is_some_and(|sockets| sockets.remove(&index));
-                    assert_eq!(self.topics.unsubscribe(&topic, socket.key), was);
+                    assert_eq!(self.topics.unsubscribe(&topic, socket.key).is_some(), was);
                     socket.names.retain(|name| **name != *topic);
                 }
             }

@@ -22,6 +22,7 @@ use super::instance::Server;
 use super::outbox::{Outbox, Spares};
 use super::publication::Publication;
 use super::slots::Key;
+use super::subscriptions::Subscriptions;
 use super::transport::Transport;
 use crate::websocket::close::{truncate_reason, write_close};
 use crate::websocket::deflate::Compressor;
@@ -44,7 +45,7 @@ pub(crate) struct Socket {
     idle: Cell<Idle>,
     /// When the clock looks at `idle` next.
     armed: Cell<u64>,
-    topics: RefCell<Vec<Arc<str>>>,
+    topics: RefCell<Subscriptions>,
     /// The task's, to rouse it.
     waker: RefCell<Option<Waker>>,
     is_open: Cell<bool>,
@@ -267,18 +268,19 @@ impl Socket {
 
     /// Subscribes to `topic`; a second time changes nothing.
     pub(crate) fn subscribe(&self, topic: &str) {
-        if let Some(name) = self.server.topics.subscribe(topic, self.key) {
-            self.topics.borrow_mut().push(name);
+        let mut topics = self.topics.borrow_mut();
+        if let Some(name) = self.server.topics.subscribe(topic, self.key, topics.next_number()) {
+            topics.push(name);
         }
     }
 
     /// Returns whether the socket was subscribed.
     pub(crate) fn unsubscribe(&self, topic: &str) -> bool {
-        let was = self.server.topics.unsubscribe(topic, self.key);
-        if was {
-            self.topics.borrow_mut().retain(|name| **name != *topic);
+        let number = self.server.topics.unsubscribe(topic, self.key);
+        if let Some(number) = number {
+            self.topics.borrow_mut().remove(number);
         }
-        was
+        number.is_some()
     }
 
     pub(crate) fn is_subscribed(&self, topic: &str) -> bool {
@@ -287,7 +289,7 @@ impl Socket {
 
     /// The topics in the order of subscription.
     pub(crate) fn subscriptions(&self) -> Vec<Arc<str>> {
-        self.topics.borrow().clone()
+        self.topics.borrow().iter().cloned().collect()
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -404,8 +406,8 @@ impl Socket {
         if !self.is_open.get() {
             return false;
         }
-        for topic in self.topics.take() {
-            self.server.topics.unsubscribe(&topic, self.key);
+        for topic in self.topics.take().iter() {
+            self.server.topics.unsubscribe(topic, self.key);
         }
         let is_lost = is_abrupt && self.outbox.borrow().is_blocked();
         if let Some((code, reason)) = close_frame.filter(|_| !is_lost) {

@@ -15,6 +15,7 @@ pub(crate) mod listener;
 pub(crate) mod outbox;
 pub(crate) mod publication;
 pub(crate) mod slots;
+pub(crate) mod subscriptions;
 pub(crate) mod tls;
 pub(crate) mod topics;
 pub(crate) mod transport;

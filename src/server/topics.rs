@@ -6,41 +6,45 @@
 use std::sync::Arc;
 
 use dashmap::DashMap;
-use indexmap::IndexSet;
+use indexmap::IndexMap;
+use indexmap::map::Entry;
 
 use super::slots::Key;
 
 /// See the module. A guard of the map is never held while JavaScript runs.
 #[derive(Default)]
 pub(crate) struct Topics {
-    subscribers: DashMap<Arc<str>, IndexSet<Key>>,
+    /// With the number that each subscriber has for the topic.
+    subscribers: DashMap<Arc<str>, IndexMap<Key, u64>>,
 }
 
 impl Topics {
-    /// Returns the shared name when `socket` was not subscribed before.
-    pub(crate) fn subscribe(&self, topic: &str, socket: Key) -> Option<Arc<str>> {
+    /// `number` is what `socket` calls the topic. Returns the shared name when it was not subscribed before.
+    pub(crate) fn subscribe(&self, topic: &str, socket: Key, number: u64) -> Option<Arc<str>> {
         if let Some(mut subscribers) = self.subscribers.get_mut(topic) {
-            return subscribers.insert(socket).then(|| Arc::clone(subscribers.key()));
+            let Entry::Vacant(place) = subscribers.entry(socket) else { return None };
+            place.insert(number);
+            return Some(Arc::clone(subscribers.key()));
         }
         let name: Arc<str> = topic.into();
-        self.subscribers.insert(Arc::clone(&name), IndexSet::from([socket]));
+        self.subscribers.insert(Arc::clone(&name), IndexMap::from([(socket, number)]));
         Some(name)
     }
 
-    /// Returns whether `socket` was subscribed. A topic without subscribers is forgotten.
-    pub(crate) fn unsubscribe(&self, topic: &str, socket: Key) -> bool {
-        let Some(mut subscribers) = self.subscribers.get_mut(topic) else { return false };
-        let was = subscribers.swap_remove(&socket);
+    /// Returns the number that `socket` had for the topic, if it was subscribed. A topic without subscribers is forgotten.
+    pub(crate) fn unsubscribe(&self, topic: &str, socket: Key) -> Option<u64> {
+        let mut subscribers = self.subscribers.get_mut(topic)?;
+        let number = subscribers.swap_remove(&socket);
         let is_last = subscribers.is_empty();
         drop(subscribers);
         if is_last {
             self.subscribers.remove(topic);
         }
-        was
+        number
     }
 
     pub(crate) fn is_subscribed(&self, topic: &str, socket: Key) -> bool {
-        self.subscribers.get(topic).is_some_and(|subscribers| subscribers.contains(&socket))
+        self.subscribers.get(topic).is_some_and(|subscribers| subscribers.contains_key(&socket))
     }
 
     pub(crate) fn subscriber_count(&self, topic: &str) -> usize {
@@ -50,7 +54,7 @@ impl Topics {
     /// Calls `visit` for every subscriber of `topic`.
     pub(crate) fn for_each(&self, topic: &str, visit: impl FnMut(Key)) {
         if let Some(subscribers) = self.subscribers.get(topic) {
-            subscribers.iter().copied().for_each(visit);
+            subscribers.keys().copied().for_each(visit);
         }
     }
 }
@@ -74,10 +78,10 @@ mod tests {
             let (index, name) = ((random >> 8) as usize % 8, format!("t{}", (random >> 16) % 5));
             if random >> 31 == 0 {
                 let is_new = model.entry(name.clone()).or_default().insert(index);
-                assert_eq!(topics.subscribe(&name, keys[index]).is_some(), is_new);
+                assert_eq!(topics.subscribe(&name, keys[index], 7).is_some(), is_new);
             } else {
                 let was = model.get_mut(&name).is_some_and(|set| set.remove(&index));
-                assert_eq!(topics.unsubscribe(&name, keys[index]), was);
+                assert_eq!(topics.unsubscribe(&name, keys[index]), was.then_some(7));
             }
             let expected = model.get(&name).map_or(0, BTreeSet::len);
             assert_eq!(topics.subscriber_count(&name), expected);
