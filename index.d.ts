@@ -417,7 +417,7 @@ export interface WebSocketHandler<T = undefined> {
    * publish to others.
    *
    * `code` and `reason` are those of the peer's Close frame, or those given to `close()`. Otherwise (RFC 6455 §7.1.5):
-   * 1005 and "" for a Close frame without a code; 1001 and "Server closed" for `stop(true)`; 1006 for an end without a Close frame from the peer, with
+   * 1005 and "" for a Close frame without a code; 1001 and "Server closed" for `stop(true)`, what `stop({ code, reason })` says; 1006 for an end without a Close frame from the peer, with
    * a reason where the server has one: "WebSocket timed out from inactivity", or what was wrong with a frame, like "Received too big message",
    * of which the peer got a Close frame with 1002, 1007 or 1009.
    */
@@ -670,7 +670,7 @@ export declare class ServerWebSocket<T = undefined> {
    * Why the connection closed; undefined while it is open. Not in Bun.
    *
    * - `"peer"`: the client sent a Close frame. `"io"`: it left without one, or the connection broke.
-   * - `"server"`: `close()` or `terminate()`, or `open` threw. `"stop"`: `server.stop(true)`.
+   * - `"server"`: `close()` or `terminate()`, or `open` threw. `"stop"`: `server.stop(true)` or `server.stop({ … })`.
    * - `"idle"`: nothing was heard for `idleTimeout` seconds. `"backpressure"`: `closeOnBackpressureLimit`.
    * - `"too-big"`: a message over `maxPayloadLength`. `"protocol"`: anything else that RFC 6455 or 7692 forbid; the reason says what.
    */
@@ -690,25 +690,54 @@ export declare class ServerWebSocket<T = undefined> {
   data: T;
 }
 
+/** How {@link Server.stop} takes leave of WebSockets. Not in Bun. */
+export interface StopOptions {
+  /**
+   * The code of their Close frames, as {@link ServerWebSocket.close} takes it.
+   * @default 1001, "going away" (RFC 6455 §7.4.1)
+   */
+  code?: number;
+  /**
+   * The reason beside it: at most 123 bytes of UTF-8 (RFC 6455 §5.5).
+   * @default "Server closed"
+   */
+  reason?: string;
+  /**
+   * Seconds, with fractions, that clients have to hang up and requests to be answered; 0 cuts at once, Infinity never.
+   * @default 5
+   */
+  timeout?: number;
+}
+
 /**
  * A running server.
  *
  * Methods need their server, or a Proxy of it, as `this`: otherwise they throw a TypeError `ERR_INVALID_THIS` "Expected this to be instanceof
  * HTTPServer…", or DebugHTTPServer in `development`.
  */
-export interface Server<WebSocketData = undefined> extends Disposable {
+export interface Server<WebSocketData = undefined> extends Disposable, AsyncDisposable {
   /**
    * Stops the server. It accepts no more connections and closes those without a request; requests are still answered, WebSockets go on.
    *
    * With `true` nothing goes on: every WebSocket gets a Close frame 1001 "Server closed", and its `close` handler runs inside this call; other
    * connections are cut, which aborts `request.signal`.
    *
-   * @param closeActiveConnections only `true` counts as true
-   * @returns a promise that settles when the last connection is gone; never rejects. Calling again is fine, `stop(true)` after `stop()` too
+   * With `{ code, reason, timeout }`, which Bun does not have, WebSockets end cleanly and all within a time: each gets a Close frame behind
+   * what it has yet to get, and its `close` handler runs inside this call, with `closeCause` "stop". What upgrades later is closed
+   * when `open` has returned. Then clients have `timeout` seconds to hang up, and requests to be answered; whoever has not is cut off as by
+   * `stop(true)`. A handler that awaits the promise keeps its own request from being answered.
+   *
+   * @param how `true`, or an object with one of these options; everything else is no reason to hurry
+   * @returns a promise that settles when the last connection is gone; never rejects. Calling again is fine: `stop(true)` cuts off whoever is
+   *   left, and of several timeouts the first to end counts
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "stop expects code to be a number", "… reason to be a string", "… timeout to be a number"
+   * @throws RangeError `ERR_OUT_OF_RANGE` for a reason of more than 123 bytes and a timeout that is negative or NaN
    */
-  stop(closeActiveConnections?: boolean): Promise<void>;
+  stop(how?: boolean | StopOptions): Promise<void>;
   /** `stop(true)`, at the end of a block that began with `using server = serve({ … })`. */
   [Symbol.dispose](): void;
+  /** `stop(true)`, awaited at the end of a block that began with `await using server = serve({ … })`. Not in Bun. */
+  [Symbol.asyncDispose](): Promise<void>;
   /**
    * Replaces `fetch`, `routes`, `error`, `websocket` and `tls`, each where it is given. Open WebSockets have the new handlers and limits from their next event on. When
    * an option is wrong, nothing changes.

@@ -38,6 +38,7 @@ const table = {
   classes: { on: ['node'], limit: 600 }, // starts every supported Node; downloads Nodes
   'close-cause': { on: own },
   dropped: { on: own },
+  farewell: { on: own },
   'http-idle': { alone: true }, // real time, to 100 ms
   'http-memory': { on: own, alone: true, limit: 600 }, // gigabytes, and looks at memory
   'idle-timeout': { alone: true }, // real time, to 100 ms

@@ -49,6 +49,7 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("addFetchRoute", add_fetch_route),
     ("setHasFetch", set_has_fetch),
     ("stop", stop),
+    ("awaitPeers", await_peers),
     ("setReferenced", set_referenced),
     ("closeIdleConnections", close_idle_connections),
     ("pendingRequests", pending_requests),
@@ -305,6 +306,14 @@ fn stop(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     if let Some(server) = server(binding, arguments)? {
         server.stop(arguments.boolean(1)?);
         binding.engine.update_host();
+    }
+    binding.js.undefined()
+}
+
+/// `awaitPeers(server)`: its end waits for the peers of closed WebSockets to hang up, until it is told to cut.
+fn await_peers(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(server) = server(binding, arguments)? {
+        server.await_peers();
     }
     binding.js.undefined()
 }

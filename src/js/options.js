@@ -109,7 +109,7 @@ function parsePort(value) {
   if (typeof value === 'bigint') throw new TypeError('Conversion from BigInt to number is not allowed.');
   if (isPort(port)) return port;
   const rule = Number.isInteger(port) ? 'It must be >= 0 and <= 65535' : 'It must be an integer';
-  throw coded(RangeError, 'ERR_OUT_OF_RANGE', `The value of "options.port" is out of range. ${rule}. Received ${port}`);
+  throw outOfRange('port', `${rule}. Received ${port}`);
 }
 
 /** @param {number} port */
@@ -218,6 +218,39 @@ function integer(websocket, name, byDefault) {
   return Math.max(0, value);
 }
 
+/** Seconds. Docker kills what has not ended after 10, Kubernetes after 30. */
+const FAREWELL_TIMEOUT = 5;
+/** RFC 6455 §5.5: a control frame carries 125 bytes, of which the code takes two. */
+const MAX_REASON = 123;
+
+/**
+ * How `stop()` is to take leave of WebSockets, and how many seconds everybody has; undefined when it is not asked to. Bun takes any object
+ * for a graceful stop, so one that says nothing of this stays one.
+ * @param {any} options
+ * @returns {{ code: number, reason: string, timeout: number } | undefined}
+ */
+function parseFarewell(options) {
+  if (typeof options !== 'object' || options === null) return undefined;
+  const { code, reason, timeout } = options;
+  if (code === undefined && reason === undefined && timeout === undefined) return undefined;
+  if (code !== undefined && typeof code !== 'number') throw invalidArgument('stop expects code to be a number');
+  if (reason !== undefined && typeof reason !== 'string') throw invalidArgument('stop expects reason to be a string');
+  if (timeout !== undefined && typeof timeout !== 'number') throw invalidArgument('stop expects timeout to be a number');
+  const size = reason === undefined ? 0 : Buffer.byteLength(reason);
+  if (size > MAX_REASON) throw outOfRange('reason', `It must be at most ${MAX_REASON} bytes. Received ${size} bytes`);
+  // NaN is none either.
+  if (timeout !== undefined && !(timeout >= 0)) throw outOfRange('timeout', `It must be >= 0. Received ${timeout}`);
+  return { code: code === undefined ? 1001 : code | 0, reason: reason ?? 'Server closed', timeout: timeout ?? FAREWELL_TIMEOUT };
+}
+
+/**
+ * @param {string} option
+ * @param {string} rule
+ */
+function outOfRange(option, rule) {
+  return coded(RangeError, 'ERR_OUT_OF_RANGE', `The value of "options.${option}" is out of range. ${rule}`);
+}
+
 /** What Bun takes for an integer: -2^51 to 2^51 - 1, and no negative zero. */
 const INTEGER_LIMIT = 2 ** 51;
 
@@ -243,6 +276,7 @@ module.exports = {
   checkObject,
   checkSupported,
   parseDevelopment,
+  parseFarewell,
   parseHandlers,
   parseHttp,
   parseListen,

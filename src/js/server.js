@@ -11,7 +11,16 @@ const { Exchange } = require('./exchange.js');
 const { field } = require('./fields.js');
 const { receive } = require('./handler.js');
 const { enumerable } = require('./members.js');
-const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseHttp, parseListen, parseWebSocket } = require('./options.js');
+const {
+  checkObject,
+  checkSupported,
+  parseDevelopment,
+  parseFarewell,
+  parseHandlers,
+  parseHttp,
+  parseListen,
+  parseWebSocket,
+} = require('./options.js');
 const { exchangeOf } = require('./request.js');
 const { parseRoutes } = require('./routes.js');
 const { Socket, createSocket } = require('./socket.js');
@@ -63,6 +72,12 @@ class ServerState {
   /** @type {() => void} */
   hasStopped = () => {};
   pendingWebSockets = 0;
+  /** What WebSockets are told that open although it stops. @type {{ code: number, reason: string } | undefined} */
+  farewell;
+  /** When it is cut off, by the clock of `performance`. */
+  deadline = Number.POSITIVE_INFINITY;
+  /** Rings then. @type {NodeJS.Timeout | undefined} */
+  alarm;
   /** Nothing is connected to it any more, or about to be cut off. */
   isOver = false;
   /** Whoever has read the address keeps reading it after stop(), as in Bun. */
@@ -411,7 +426,9 @@ const serverClass = (className) =>
     }
 
     stop(/** @type {any} */ closeActiveConnections) {
-      return stopServer(stateOf(this, className), closeActiveConnections === true);
+      const state = stateOf(this, className);
+      const farewell = parseFarewell(closeActiveConnections);
+      return farewell === undefined ? stopServer(state, closeActiveConnections === true) : takeLeave(state, farewell);
     }
 
     subscriberCount(/** @type {any} */ topic) {
@@ -463,11 +480,17 @@ const serverClass = (className) =>
       const ws = createSocket(upgraded, state, data, own?.handlers);
       exchange.upgradeTo(ws);
       Socket.runOpen(ws);
+      if (state.farewell !== undefined) Socket.dismiss(ws, state.farewell);
       return true;
     }
 
+    // The hosts that lack these symbols get what compilers make of `using` there.
     [Symbol.dispose ?? Symbol.for('Symbol.dispose')]() {
       stopServer(stateOf(this, className), true);
+    }
+
+    [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {
+      return stopServer(stateOf(this, className), true);
     }
 
     get [Symbol.toStringTag]() {
@@ -499,11 +522,49 @@ function stopServer(state, isForced) {
   if (!state.hasShownAddress) state.address = null;
   if (isForced) {
     state.isOver = true;
+    clearTimeout(state.alarm);
     for (const ws of Socket.ofServer(state)) Socket.shutDown(ws);
     for (const exchange of running) exchange.abort();
   }
   if (!servers.has(state.key)) state.hasStopped();
   return state.stopping;
+}
+
+/**
+ * Stops listening and closes every WebSocket; whoever is still connected after `timeout` seconds is cut off.
+ * @param {ServerState} state
+ * @param {NonNullable<ReturnType<typeof parseFarewell>>} farewell
+ * @returns {Promise<void>} settles when the last connection is gone
+ */
+function takeLeave(state, farewell) {
+  state.farewell = farewell;
+  // First, or the last WebSocket would be the end before its client has hung up.
+  engine().awaitPeers(state.key);
+  const stopped = stopServer(state, false);
+  for (const ws of Socket.ofServer(state)) Socket.dismiss(ws, farewell);
+  cutOff(state, performance.now() + 1000 * farewell.timeout);
+  return stopped;
+}
+
+/** What a timer can wait, in milliseconds; beyond it would not wait at all. */
+const MAX_DELAY = 2 ** 31 - 1;
+
+/**
+ * Cuts a server off at `deadline`, if that comes before the one it has.
+ * @param {ServerState} state
+ * @param {number} deadline
+ */
+function cutOff(state, deadline) {
+  if (state.isOver || deadline > state.deadline) return;
+  state.deadline = deadline;
+  clearTimeout(state.alarm);
+  const left = deadline - performance.now();
+  if (left <= 0) {
+    stopServer(state, true);
+    return;
+  }
+  // A timer may ring a little early, and the server holds the process by itself, if at all.
+  state.alarm = setTimeout(cutOff, Math.min(Math.ceil(left), MAX_DELAY), state, deadline).unref();
 }
 
 /**
@@ -667,6 +728,7 @@ events.stopped = (/** @type {number} */ key) => {
   servers.delete(key);
   if (state === undefined) return;
   state.isOver = true;
+  clearTimeout(state.alarm);
   state.hasStopped();
 };
 
