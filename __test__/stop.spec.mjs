@@ -8,7 +8,7 @@ import { cleanUp, MORE_THAN_A_SOCKET_TAKES, pair, serveSockets } from './support
 import { held } from './support/held.mjs';
 import { handshake, RawClient } from './support/raw-client.mjs';
 import { connectTo, exchange, readChunk, readResponse, request } from './support/raw-http.mjs';
-import { serve } from './support/target.mjs';
+import { isOracle, serve } from './support/target.mjs';
 
 afterEach(cleanUp);
 
@@ -273,6 +273,18 @@ describe('stop(true)', () => {
 
     assert.equal(server.pendingWebSockets, 0);
     await client.expect('CLOSE 1001 Server closed', 'FIN');
+  });
+
+  test('is what server[Symbol.asyncDispose]() is, awaited; not in Bun', { skip: isOracle }, async () => {
+    const { server, client } = await pair();
+    const { port } = server;
+
+    const disposed = server[Symbol.asyncDispose]();
+
+    assert.equal(server.pendingWebSockets, 0);
+    assert.equal(await disposed, undefined);
+    await client.expect('CLOSE 1001 Server closed', 'FIN');
+    await assert.rejects(RawClient.connect({ port }), { code: 'ECONNREFUSED' });
   });
 
   test('inside fetch cuts the request it is called in', async () => {
