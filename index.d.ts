@@ -95,7 +95,14 @@ export declare namespace Serve {
      * @throws RangeError `ERR_OUT_OF_RANGE` "The value of "options.port" is out of range. …"
      */
     port?: string | number;
-    /** Whether other servers may listen on the same port: the system spreads the connections (SO_REUSEPORT). @default false */
+    /**
+     * Whether other servers may listen on the same port: the system spreads the connections (SO_REUSEPORT). Only servers of the same user that
+     * all say so share one; for others it is taken, EADDRINUSE.
+     *
+     * Workers of `node:cluster` need not say so on Linux; elsewhere the second gets EADDRINUSE. With port 0 each worker has a port of its own,
+     * unlike the servers of Node. A worker that is told to disconnect stops its servers, as by `stop()`.
+     * @default false; true in a worker of `node:cluster` on Linux, unless the port is 0
+     */
     reusePort?: boolean;
     /** Whether an IPv6 address takes IPv6 clients only. Nothing to an IPv4 one. @default false */
     ipv6Only?: boolean;

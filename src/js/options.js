@@ -3,6 +3,7 @@
 
 'use strict';
 
+const { sharesPort } = require('./cluster.js');
 const { coded, invalidArgument } = require('./errors.js');
 
 /** What Bun's types know and mantou does not do (yet): accepted-and-ignored would be a lie. */
@@ -85,10 +86,12 @@ function parseListen(options) {
     parsePort(options.port);
     return { unix: String(options.unix) };
   }
+  const port = parsePort(options.port);
   return {
     hostname,
-    port: parsePort(options.port),
-    reusePort: Boolean(options.reusePort),
+    port,
+    // A free port is taken to be nobody else's. As in Bun, null is an answer.
+    reusePort: options.reusePort === undefined ? port !== 0 && sharesPort() : Boolean(options.reusePort),
     ipv6Only: Boolean(options.ipv6Only),
   };
 }

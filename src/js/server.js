@@ -3,6 +3,7 @@
 
 'use strict';
 
+const { hintWhenTaken, onDisconnect } = require('./cluster.js');
 const { captureContext, scopeOf } = require('./context.js');
 const { engine, events, numbers, runTicks } = require('./engine.js');
 const { coded, invalidArgument, invalidThis, missingArguments, toText } = require('./errors.js');
@@ -193,6 +194,7 @@ function serve(options) {
     }
   }
   servers.set(state.key, state);
+  onDisconnect(stopAll);
   if (websocket !== undefined) state.configure(websocket);
   const classes = tls === null ? [HTTPServer, DebugHTTPServer] : [HTTPSServer, DebugHTTPSServer];
   state.server = new classes[Number(state.development)](state);
@@ -251,7 +253,7 @@ function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen, tls
 function listenError(error, hostname, port) {
   switch (error.code) {
     case 'EADDRINUSE':
-      return systemError('EADDRINUSE', 'listen', `Failed to start server. Is port ${port} in use?`);
+      return systemError('EADDRINUSE', 'listen', `Failed to start server. Is port ${port} in use?${hintWhenTaken()}`);
     case 'ENOTFOUND':
       return systemError('ENOTFOUND', 'getaddrinfo', `getaddrinfo ENOTFOUND ${hostname}`);
     case 'EADDRNOTAVAIL':
@@ -528,6 +530,10 @@ function stopServer(state, isForced) {
   }
   if (!servers.has(state.key)) state.hasStopped();
   return state.stopping;
+}
+
+function stopAll() {
+  for (const state of servers.values()) stopServer(state, false);
 }
 
 /**
