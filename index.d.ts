@@ -65,6 +65,7 @@ export declare namespace Serve {
      * Whether clients are shown errors and hints for who writes the server: a page with the stack when nothing else answers.
      *
      * @default true, false when the environment variable NODE_ENV is "production"
+     * @throws TypeError "mantou does not support 'development.hmr'…" for an object, as Bun takes it, with `hmr: true`
      */
     development?: boolean;
     /**
@@ -119,7 +120,11 @@ export declare namespace Serve {
      * @throws TypeError `ERR_INVALID_ARG_TYPE` "Bun.serve expects idleTimeout to be an integer"
      */
     idleTimeout?: number;
-    /** HTTP/1.1 is what is served; `false` throws a TypeError. @default true */
+    /**
+     * HTTP/1.1 is what is served.
+     * @default true
+     * @throws TypeError `ERR_INVALID_ARG_TYPE` "Cannot disable http1 without enabling http2 or http3" for `false`
+     */
     http1?: true;
   }
 

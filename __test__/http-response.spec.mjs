@@ -549,10 +549,13 @@ for (const [whose, Response] of Object.entries(classes)) {
       for (const [status, reason] of [
         [200, 'OK'],
         [201, 'Created'],
+        [203, 'Non-Authoritative Information'],
         [206, 'Partial Content'],
         [301, 'Moved Permanently'],
+        [306, 'Switch Proxy'],
         [400, 'Bad Request'],
         [404, 'Not Found'],
+        [418, "I'm a Teapot"],
         [422, 'Unprocessable Entity'],
         [500, 'Internal Server Error'],
         [503, 'Service Unavailable'],
@@ -561,6 +564,13 @@ for (const [whose, Response] of Object.entries(classes)) {
           const response = await answer(() => new Response('body', { status }));
 
           assert.deepEqual([response.status, response.reason, response.text], [status, reason, 'body']);
+        });
+
+        test(`has the status ${status} ${reason} with a stream for a body`, async () => {
+          const body = new ReadableStream({ start: (controller) => controller.close() });
+          const response = await answer(() => new Response(body, { status }));
+
+          assert.deepEqual([response.status, response.reason], [status, reason]);
         });
       }
 

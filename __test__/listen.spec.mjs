@@ -9,7 +9,7 @@ import { cleanUp } from './support/connect.mjs';
 import { killPrograms, run } from './support/program.mjs';
 import { RawClient, text } from './support/raw-client.mjs';
 import { exchange, request } from './support/raw-http.mjs';
-import { mantou, serve } from './support/target.mjs';
+import { isOracle, mantou, serve } from './support/target.mjs';
 import { invalidArgType, throwsExactly } from './support/throws.mjs';
 
 afterEach(cleanUp);
@@ -312,6 +312,58 @@ describe('serve() refuses', () => {
       });
     }
   }
+
+  for (const http1 of [false, null, 0, '']) {
+    test(`${JSON.stringify(http1)} for http1, in reload() too`, () => {
+      const server = serve({ fetch: hello });
+
+      for (const act of [() => serve({ fetch: hello, http1 }), () => server.reload({ fetch: hello, http1 })]) {
+        throwsExactly(act, invalidArgType('Cannot disable http1 without enabling http2 or http3'));
+      }
+    });
+  }
+
+  for (const name of ['hmr', 'console', 'chromeDevToolsAutomaticWorkspaceFolders']) {
+    for (const value of [null, 'x', 1]) {
+      test(`${JSON.stringify(value)} for development.${name}`, () => {
+        throwsExactly(
+          () => serve({ fetch: hello, development: { [name]: value } }),
+          invalidArgType(`The "${name}" property must be of type boolean, got ${typeof value}`),
+        );
+      });
+    }
+  }
+
+  test('development.hmr, which it has not, with an error that says so', { skip: isOracle }, () => {
+    const server = serve({ fetch: hello });
+    const expected = { name: 'TypeError', message: "mantou does not support 'development.hmr': it has no development server" };
+
+    for (const act of [
+      () => serve({ fetch: hello, development: { hmr: true } }),
+      () => server.reload({ fetch: hello, development: { hmr: true } }),
+    ]) {
+      throwsExactly(act, expected);
+    }
+  });
+
+  for (const name of ['http2', 'http3']) {
+    test(`${name}, which it has not, with an error that says so`, { skip: isOracle }, () => {
+      for (const value of [true, 1, {}]) {
+        throwsExactly(() => serve({ fetch: hello, [name]: value }), {
+          name: 'TypeError',
+          message: `mantou does not support the option '${name}' yet`,
+        });
+      }
+    });
+  }
+
+  test('no option that asks for nothing which it has not', () => {
+    const development = { hmr: false, console: true, chromeDevToolsAutomaticWorkspaceFolders: false };
+    for (const options of [{ http1: true }, { http1: 1 }, { http2: false }, { http2: 0 }, { http3: null }, { development }]) {
+      assert.ok(serve({ fetch: hello, ...options }).port > 0);
+    }
+    assert.equal(serve({ fetch: hello, development }).development, true);
+  });
 
   test('nothing that is null or undefined where a function is optional, and no unknown name', () => {
     for (const value of [null, undefined]) assert.ok(serve({ fetch: hello, error: value, websocket: value, nobodyKnows: 1 }).port > 0);

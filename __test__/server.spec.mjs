@@ -150,7 +150,7 @@ describe('the getters of a server', () => {
     [1, true],
     ['x', true],
     [{}, true],
-    [{ hmr: true }, true],
+    [{ hmr: false }, true],
     [false, false],
     [null, false],
     [0, false],

@@ -48,7 +48,12 @@ function handle(state, exchange, request, handler) {
   if (isPromise(result)) {
     result.then(
       (/** @type {unknown} */ value) => finish(state, exchange, value, false),
-      (/** @type {unknown} */ error) => handleError(state, exchange, error),
+      (/** @type {unknown} */ error) => {
+        if (exchange.socket === undefined) return handleError(state, exchange, error);
+        // There is nothing left to answer: as with the handlers of WebSockets, it is one that nobody has handled.
+        engine().forget(exchange.key);
+        throw error;
+      },
     );
   } else {
     finish(state, exchange, result, result instanceof Error);

@@ -8,6 +8,8 @@ const { coded, invalidArgument } = require('./errors.js');
 
 /** What Bun's types know and mantou does not do (yet): accepted-and-ignored would be a lie. */
 const UNSUPPORTED = ['http2', 'http3'];
+/** What `development` may have for a value, beside a boolean. */
+const DEVELOPMENT = ['hmr', 'console', 'chromeDevToolsAutomaticWorkspaceFolders'];
 
 /** The environment at start: setting a variable later has no effect, as in Bun. */
 const environmentPort = [process.env.BUN_PORT, process.env.PORT, process.env.NODE_PORT].find((value) => value !== undefined);
@@ -25,13 +27,17 @@ function checkObject(options, method = 'Bun.serve') {
 
 /** @param {any} options */
 function checkSupported(options) {
-  for (const name of UNSUPPORTED) {
-    const value = options[name];
-    if (value !== undefined && value !== null && value !== false) {
-      throw new TypeError(`mantou does not support the option '${name}' yet`);
-    }
+  for (const name of UNSUPPORTED) if (options[name]) throw new TypeError(`mantou does not support the option '${name}' yet`);
+  const { http1, development } = options;
+  if (http1 !== undefined && !http1) throw invalidArgument('Cannot disable http1 without enabling http2 or http3');
+  if ((typeof development !== 'object' && typeof development !== 'function') || development === null) return;
+  for (const name of DEVELOPMENT) {
+    const value = development[name];
+    if (value === undefined || typeof value === 'boolean') continue;
+    throw invalidArgument(`The "${name}" property must be of type boolean, got ${typeof value}`);
   }
-  if (options.http1 === false) throw new TypeError('mantou serves HTTP/1.1: http1 cannot be false');
+  // The others say how Bun's development server looks; without one they mean nothing.
+  if (development.hmr) throw new TypeError("mantou does not support 'development.hmr': it has no development server");
 }
 
 /**

@@ -464,18 +464,19 @@ const serverClass = (className) =>
       }
       if (state.isOver) return false;
       if (!(request instanceof Request)) throw invalidArgument('upgrade requires a Request object');
+      const exchange = exchangeOf(request);
+      // As in Bun, nobody looks at the options when there is nothing to upgrade.
+      if (exchange === undefined || exchange.isAnswered || exchange.socket !== undefined) return false;
+      if (exchange.server !== state) {
+        throw invalidArgument('upgrade() must be called on the same server that received the request');
+      }
       if (options !== undefined && options !== null && typeof options !== 'object') {
         throw invalidArgument('upgrade options must be an object');
-      }
-      const exchange = exchangeOf(request);
-      if (exchange !== undefined && exchange.server !== state) {
-        throw invalidArgument('upgrade() must be called on the same server that received the request');
       }
       const data = options?.data;
       const own = state.ownWebSocket(options?.websocket);
       const fields = upgradeFields(options?.headers);
       const protocol = upgradeProtocol(options?.protocol);
-      if (exchange === undefined) return false;
       if (own !== undefined) engine().configureUpgrade(exchange.key, ...own.limits);
       const upgraded = engine().upgrade(exchange.key, fields, protocol, cookieFields(exchange));
       if (upgraded === undefined) return false;
