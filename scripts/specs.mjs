@@ -31,6 +31,7 @@ const LIMIT = 120;
  * @type {Record<string, { on?: string[], alone?: boolean, limit?: number }>}
  */
 const table = {
+  accept: { on: own }, // asks the kernel how it was asked
   autobahn: { on: ['node'], alone: true, limit: 900 }, // waits for what must happen within a second; may have to install the suite
   bench: { on: ['node'] }, // what the benchmark makes of its numbers
   chat: { on: ['node'], alone: true, limit: 600 }, // starts Chromium, and the chat on every host; may have to install the browser
