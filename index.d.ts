@@ -44,7 +44,7 @@ export declare namespace Serve {
      * which need not be an Error, and `this` is the server. It may `upgrade()` the request, too. What WebSocket handlers throw does not come here.
      *
      * When it throws itself or gives no Response, and when there is no `error`, the client gets `500`, the error is printed, and `process.exitCode`
-     * is set to 1; the server goes on. In `development` without `error` the answer shows the error, otherwise it says "Something went wrong!".
+     * is set to 1; the server goes on. In `development` the answer shows the error, otherwise it says "Something went wrong!".
      *
      * @throws TypeError `ERR_INVALID_ARG_TYPE` "Expected error to be a function"
      */
@@ -762,10 +762,9 @@ export interface Server<WebSocketData = undefined> extends Disposable, AsyncDisp
   /**
    * Calls the `fetch` handler without a connection: its second argument is undefined. A string is a URL, or a path on this server.
    *
-   * @returns what the handler returns; rejects with what it throws, or, when there is none, with an Error "fetch() requires the server to have a fetch
-   * handler"
-   * @throws Error "fetch() expects a string but received no arguments.", "fetch() URL must not be a blank string."
-   * @throws TypeError "fetch() expects a string, but received …"
+   * @returns what the handler returns; rejects with what it throws, with an Error "fetch() returned an empty value" when it returns undefined or null,
+   * "fetch() requires the server to have a fetch handler", "fetch() expects a string but received no arguments." or "fetch() URL must not be a blank
+   * string.", or a TypeError `ERR_INVALID_ARG_TYPE` "fetch() expects a string, but received …"
    */
   fetch(request: Request | string): Promise<Response>;
   /**
@@ -850,7 +849,7 @@ export interface Server<WebSocketData = undefined> extends Disposable, AsyncDisp
   readonly port: number | undefined;
   /** The `hostname` option, "localhost" without one, undefined on a Unix socket. */
   readonly hostname: string | undefined;
-  /** The address it listens on, the path of a Unix socket, or null once it has stopped, unless it was read before. */
+  /** The address it listens on, which is null once it has stopped, unless it was read before; or the path of a Unix socket. */
   readonly address: { address: string; family: 'IPv4' | 'IPv6'; port: number } | string | null;
   /** What it speaks: "https" with `tls`, otherwise "http". */
   readonly protocol: 'http' | 'https';

@@ -882,6 +882,32 @@ for (const [whose, Response] of Object.entries(classes)) {
         assert.match(response.text, /\n {4}at /);
       });
 
+      for (const [what, error] of [
+        ['there is no error handler', ''],
+        ['error gives nothing', 'error() {},'],
+        ['error throws', `error() { throw new Error('boom'); },`],
+        ['error rejects', `async error() { throw new Error('boom'); },`],
+      ]) {
+        test(`in development is answered with a page, and the request named, when ${what}`, async () => {
+          const child = program(`development: true, ${error} fetch(_req, own) { own.stop(); throw new Error('boom'); }`);
+
+          const { client, response } = await exchange({ port: Number(await child.line()) }, request('GET', '/path?a=b'));
+          client.destroy();
+
+          assert.equal(response.status, 500);
+          assert.equal(response.header('content-type').toLowerCase(), 'text/html;charset=utf-8');
+          assert.match((await child.exited()).stderr, /^GET - \/path\?a=b failed$/m);
+        });
+      }
+
+      test('is not named outside of development', async () => {
+        const child = program(`development: false, fetch(_req, own) { own.stop(); throw new Error('boom'); }`);
+
+        (await exchange({ port: Number(await child.line()) }, request('GET', '/path'))).client.destroy();
+
+        assert.doesNotMatch((await child.exited()).stderr, /failed/);
+      });
+
       test('in development with what is no Error is answered with a page that tells it', async () => {
         const child = program(`development: true, fetch(_req, own) { own.stop(); throw '<b>'; }`);
 

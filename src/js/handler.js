@@ -147,10 +147,11 @@ function finishError(state, exchange, value, error) {
  */
 function sendErrorPage(state, exchange, error) {
   console.error(error);
+  if (state.development) console.error(`${exchange.method} - ${exchange.target} failed`);
   process.exitCode = 1;
   if (exchange.socket !== undefined) {
     engine().forget(exchange.key);
-  } else if (state.development && state.error === undefined) {
+  } else if (state.development) {
     sendText(exchange, 500, 'text/html;charset=utf-8', errorPage(error));
   } else {
     sendText(exchange, 500, 'text/plain', 'Something went wrong!');

@@ -86,11 +86,12 @@ function parseHttp({ idleTimeout, maxRequestBodySize }) {
  * @returns {{ unix: string } | { hostname: string | null, port: number, reusePort: boolean, ipv6Only: boolean }}
  */
 function parseListen(options) {
-  const hostname = isGiven(options.hostname) ? String(options.hostname) : null;
-  if (isGiven(options.unix)) {
+  const hostname = parsePlace(options.hostname, 'hostname');
+  const unix = parsePlace(options.unix, 'unix');
+  if (unix !== null) {
     if (hostname !== null) throw invalidArgument('Cannot specify both hostname and unix');
     parsePort(options.port);
-    return { unix: String(options.unix) };
+    return { unix };
   }
   const port = parsePort(options.port);
   return {
@@ -102,20 +103,27 @@ function parseListen(options) {
   };
 }
 
-/** @param {unknown} value */
-function isGiven(value) {
-  return value !== undefined && value !== null && value !== '';
+/**
+ * The text of an option, null when it was not given.
+ * @param {unknown} value
+ * @param {string} name
+ */
+function parsePlace(value, name) {
+  if (value === undefined || value === null || value === false) return null;
+  if (typeof value === 'symbol') throw invalidArgument(`The "${name}" property must be of type string. Received a symbol`);
+  const text = String(value);
+  return text === '' ? null : text;
 }
 
 /** @param {any} value */
 function parsePort(value) {
-  if (!isGiven(value)) {
+  if (value === undefined || value === null || value === '') {
     const port = environmentPort === undefined || environmentPort.trim() === '' ? Number.NaN : Number(environmentPort);
     return isPort(port) ? port : DEFAULT_PORT;
   }
   const port = Number(value);
   // `Number` throws for a symbol but takes a BigInt, which Bun does not.
-  if (typeof value === 'bigint') throw new TypeError('Conversion from BigInt to number is not allowed.');
+  if (typeof value === 'bigint') throw new TypeError("Conversion from 'BigInt' to 'number' is not allowed.");
   if (isPort(port)) return port;
   const rule = Number.isInteger(port) ? 'It must be >= 0 and <= 65535' : 'It must be an integer';
   throw outOfRange('port', `${rule}. Received ${port}`);

@@ -3,6 +3,8 @@
 
 'use strict';
 
+const { constants } = require('node:os');
+
 const { hintWhenTaken, onDisconnect } = require('./cluster.js');
 const { captureContext, scopeOf } = require('./context.js');
 const { engine, events, numbers, runTicks } = require('./engine.js');
@@ -253,13 +255,13 @@ function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen, tls
 function listenError(error, hostname, port) {
   switch (error.code) {
     case 'EADDRINUSE':
-      return systemError('EADDRINUSE', 'listen', `Failed to start server. Is port ${port} in use?${hintWhenTaken()}`);
+      return systemError('EADDRINUSE', 0, 'listen', `Failed to start server. Is port ${port} in use?${hintWhenTaken()}`);
     case 'ENOTFOUND':
-      return systemError('ENOTFOUND', 'getaddrinfo', `getaddrinfo ENOTFOUND ${hostname}`);
+      return systemError('ENOTFOUND', NOT_FOUND, 'getaddrinfo', `getaddrinfo ENOTFOUND ${hostname}`);
     case 'EADDRNOTAVAIL':
-      return systemError('EADDRNOTAVAIL', 'listen', 'EADDRNOTAVAIL: address not available, listen');
+      return systemError('EADDRNOTAVAIL', errnoOf('EADDRNOTAVAIL'), 'listen', 'EADDRNOTAVAIL: address not available, listen');
     case 'EACCES':
-      return systemError('EACCES', 'listen', `permission denied ${hostname ?? '0.0.0.0'}:${port}`);
+      return systemError('EACCES', errnoOf('EACCES'), 'listen', `permission denied ${hostname ?? '0.0.0.0'}:${port}`);
     default:
       return error;
   }
@@ -282,16 +284,28 @@ function unixError(error, path) {
   const text = UNIX_ERRORS[error.code];
   return text === undefined
     ? error
-    : Object.assign(systemError(error.code, 'listen', `${error.code}: ${text}, listen '${path}'`), { path });
+    : Object.assign(systemError(error.code, errnoOf(error.code), 'listen', `${error.code}: ${text}, listen '${path}'`), { path });
+}
+
+/** What Bun's resolver calls a name that it does not find. */
+const NOT_FOUND = 4;
+
+/** The numbers of this system's errors. */
+const SYSTEM = /** @type {Record<string, number | undefined>} */ ({ ...constants.errno });
+
+/** @param {string} code */
+function errnoOf(code) {
+  return -(SYSTEM[code] ?? 0);
 }
 
 /**
  * @param {string} code
+ * @param {number} errno
  * @param {string} syscall
  * @param {string} message
  */
-function systemError(code, syscall, message) {
-  return Object.assign(coded(Error, code, message), { errno: 0, syscall });
+function systemError(code, errno, syscall, message) {
+  return Object.assign(coded(Error, code, message), { errno, syscall });
 }
 
 let unlinksAtExit = false;
@@ -363,16 +377,7 @@ const serverClass = (className) =>
     /** Calls the fetch handler without a connection. */
     fetch(/** @type {any} */ input) {
       const state = stateOf(this, className);
-      if (arguments.length === 0) throw new Error('fetch() expects a string but received no arguments.');
-      const request = fetchArgument(state, input);
-      if (state.fetch === undefined) return Promise.reject(new Error('fetch() requires the server to have a fetch handler'));
-      return new Promise((resolve, reject) => {
-        try {
-          resolve(/** @type {Handler} */ (state.fetch)(this, request, undefined));
-        } catch (error) {
-          reject(error);
-        }
-      });
+      return arguments.length === 0 ? Promise.reject(new Error(NOTHING_TO_FETCH)) : callFetch(state, this, input);
     }
 
     publish(/** @type {any} */ topic, /** @type {any} */ data, /** @type {any} */ compress) {
@@ -456,7 +461,7 @@ const serverClass = (className) =>
       return this;
     }
 
-    upgrade(/** @type {any} */ request, /** @type {any} */ options) {
+    upgrade(/** @type {any} */ request, /** @type {any} */ options = undefined) {
       const state = stateOf(this, className);
       if (arguments.length === 0) throw invalidArgument('Missing argument');
       if (state.handlers === undefined && options?.websocket == null) {
@@ -501,10 +506,17 @@ const serverClass = (className) =>
     }
   };
 
-const HTTPServer = enumerable(serverClass('HTTPServer'));
-const DebugHTTPServer = enumerable(serverClass('DebugHTTPServer'));
-const HTTPSServer = enumerable(serverClass('HTTPSServer'));
-const DebugHTTPSServer = enumerable(serverClass('DebugHTTPSServer'));
+const [HTTPServer, DebugHTTPServer, HTTPSServer, DebugHTTPSServer] = [
+  'HTTPServer',
+  'DebugHTTPServer',
+  'HTTPSServer',
+  'DebugHTTPSServer',
+].map((className) => {
+  const Class = enumerable(serverClass(className));
+  // As Bun's, a server does not lead to its class: only serve() makes one.
+  Reflect.deleteProperty(Class.prototype, 'constructor');
+  return Class;
+});
 
 /**
  * Stops listening; with `isForced`, ends every connection too.
@@ -522,7 +534,7 @@ function stopServer(state, isForced) {
   // Nobody connects any more; then those who are connected are told.
   native.stop(state.key, isForced);
   if (state.port !== undefined) state.port = 0;
-  if (!state.hasShownAddress) state.address = null;
+  if (state.unix === undefined && !state.hasShownAddress) state.address = null;
   if (isForced) {
     state.isOver = true;
     clearTimeout(state.alarm);
@@ -609,6 +621,22 @@ function urlOf(state) {
   return new URL(`${state.scheme}://${isBareIPv6 ? `[${hostname}]` : hostname}:${port}/`);
 }
 
+const NOTHING_TO_FETCH = 'fetch() expects a string but received no arguments.';
+
+/**
+ * Calls the `fetch` handler, which is not told of a server.
+ * @param {ServerState} state
+ * @param {unknown} server
+ * @param {any} input
+ */
+async function callFetch(state, server, input) {
+  const request = fetchArgument(state, input);
+  if (state.fetch === undefined) throw new Error('fetch() requires the server to have a fetch handler');
+  const result = state.fetch(server, request);
+  if (result === undefined || result === null) throw new Error('fetch() returned an empty value');
+  return result;
+}
+
 /**
  * @param {ServerState} state
  * @param {any} input
@@ -616,13 +644,25 @@ function urlOf(state) {
  */
 function fetchArgument(state, input) {
   if (input instanceof Request) return input;
-  if (typeof input !== 'string') {
-    const kind = typeof input === 'object' || typeof input === 'function' ? 'Object' : typeof input;
-    throw new TypeError(`fetch() expects a string, but received ${kind.charAt(0).toUpperCase()}${kind.slice(1)}`);
+  if (typeof input !== 'string' && !(input instanceof String)) {
+    throw invalidArgument(`fetch() expects a string, but received ${input === null ? 'Null' : KINDS[typeof input]}`);
   }
-  if (input === '') throw new Error('fetch() URL must not be a blank string.');
-  return new Request(new URL(input, urlOf(state)));
+  const url = String(input);
+  if (url === '') throw new Error('fetch() URL must not be a blank string.');
+  return new Request(new URL(url, urlOf(state)));
 }
+
+/** What `fetch()` calls what is not to be fetched, by its `typeof`. */
+const KINDS = {
+  undefined: 'Undefined',
+  boolean: 'Boolean',
+  number: 'Number',
+  bigint: 'BigInt',
+  string: 'String',
+  symbol: 'Symbol',
+  object: 'Object',
+  function: 'Object',
+};
 
 /** @param {unknown} value */
 function isSharedMemory(value) {
