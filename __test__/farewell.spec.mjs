@@ -1,6 +1,7 @@
 // stop({ code, reason, timeout }): WebSockets are closed cleanly, everybody has some time, then who is left is cut off. Not in Bun.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { afterEach, describe, test } from 'node:test';
 import { acting, HANDLERS, PROVOKE } from './support/acting.mjs';
 import { calls } from './support/calls.mjs';
@@ -189,6 +190,21 @@ describe('stop({ code, reason })', () => {
     await client.expect('TEXT welcome', 'CLOSE 4002 too late', 'FIN');
     client.halfClose();
     await stopped;
+  });
+
+  // Of closed sockets, 4,096 wait for their clients otherwise: the next would be reset, because they have something unread.
+  test('reaches any number of clients', { skip: descriptors() < 10_000 && 'needs 10,000 descriptors', timeout: 60_000 }, async () => {
+    const { server } = await pair();
+    const clients = [];
+    while (clients.length < 4500) {
+      clients.push(...(await Promise.all(Array.from({ length: 100 }, () => RawClient.open({ port: server.port })))));
+    }
+
+    for (const client of clients) client.patience = 60_000;
+    for (const client of clients) client.text('unread');
+    server.stop({ code: 4000, reason: '', timeout: LONG });
+
+    for (const client of clients) await client.expect('CLOSE 4000', 'FIN');
   });
 
   test('resolves at once when there is no connection', async () => {
@@ -505,6 +521,13 @@ async function heldBesideSocket() {
   another.write(request('GET', '/'));
   const [req] = await requests.next();
   return { ...pairing, another, req };
+}
+
+/** How many this process may have open. */
+function descriptors() {
+  if (process.platform === 'win32') return Number.POSITIVE_INFINITY;
+  const limit = execFileSync('sh', ['-c', 'ulimit -Hn'], { encoding: 'utf8' }).trim();
+  return limit === 'unlimited' ? Number.POSITIVE_INFINITY : Number(limit);
 }
 
 function outOfRange(option, rule) {

@@ -556,12 +556,13 @@ function stopAll() {
  * @returns {Promise<void>} settles when the last connection is gone
  */
 function takeLeave(state, farewell) {
+  const deadline = performance.now() + 1000 * farewell.timeout;
   state.farewell = farewell;
   // First, or the last WebSocket would be the end before its client has hung up.
   engine().awaitPeers(state.key);
   const stopped = stopServer(state, false);
   for (const ws of Socket.ofServer(state)) Socket.dismiss(ws, farewell);
-  cutOff(state, performance.now() + 1000 * farewell.timeout);
+  cutOff(state, deadline);
   return stopped;
 }
 
