@@ -44,7 +44,7 @@ export declare namespace Serve {
      * which need not be an Error, and `this` is the server. It may `upgrade()` the request, too. What WebSocket handlers throw does not come here.
      *
      * When it throws itself or gives no Response, and when there is no `error`, the client gets `500`, the error is printed, and `process.exitCode`
-     * is set to 1; the server goes on. In `development` without `error` the answer shows the error, otherwise it says "Something went wrong!".
+     * is set to 1; the server goes on. In `development` the answer shows the error, otherwise it says "Something went wrong!".
      *
      * @throws TypeError `ERR_INVALID_ARG_TYPE` "Expected error to be a function"
      */
@@ -65,6 +65,7 @@ export declare namespace Serve {
      * Whether clients are shown errors and hints for who writes the server: a page with the stack when nothing else answers.
      *
      * @default true, false when the environment variable NODE_ENV is "production"
+     * @throws TypeError "mantou does not support 'development.hmr'…" for an object, as Bun takes it, with `hmr: true`
      */
     development?: boolean;
     /**
@@ -95,7 +96,14 @@ export declare namespace Serve {
      * @throws RangeError `ERR_OUT_OF_RANGE` "The value of "options.port" is out of range. …"
      */
     port?: string | number;
-    /** Whether other servers may listen on the same port: the system spreads the connections (SO_REUSEPORT). @default false */
+    /**
+     * Whether other servers may listen on the same port: the system spreads the connections (SO_REUSEPORT). Only servers of the same user that
+     * all say so share one; for others it is taken, EADDRINUSE.
+     *
+     * Workers of `node:cluster` need not say so on Linux; elsewhere the second gets EADDRINUSE. With port 0 each worker has a port of its own,
+     * unlike the servers of Node. A worker that is told to disconnect stops its servers, as by `stop()`.
+     * @default false; true in a worker of `node:cluster` on Linux, unless the port is 0
+     */
     reusePort?: boolean;
     /** Whether an IPv6 address takes IPv6 clients only. Nothing to an IPv4 one. @default false */
     ipv6Only?: boolean;
@@ -112,7 +120,11 @@ export declare namespace Serve {
      * @throws TypeError `ERR_INVALID_ARG_TYPE` "Bun.serve expects idleTimeout to be an integer"
      */
     idleTimeout?: number;
-    /** HTTP/1.1 is what is served; `false` throws a TypeError. @default true */
+    /**
+     * HTTP/1.1 is what is served.
+     * @default true
+     * @throws TypeError `ERR_INVALID_ARG_TYPE` "Cannot disable http1 without enabling http2 or http3" for `false`
+     */
     http1?: true;
   }
 
@@ -417,7 +429,7 @@ export interface WebSocketHandler<T = undefined> {
    * publish to others.
    *
    * `code` and `reason` are those of the peer's Close frame, or those given to `close()`. Otherwise (RFC 6455 §7.1.5):
-   * 1005 and "" for a Close frame without a code; 1001 and "Server closed" for `stop(true)`; 1006 for an end without a Close frame from the peer, with
+   * 1005 and "" for a Close frame without a code; 1001 and "Server closed" for `stop(true)`, what `stop({ code, reason })` says; 1006 for an end without a Close frame from the peer, with
    * a reason where the server has one: "WebSocket timed out from inactivity", or what was wrong with a frame, like "Received too big message",
    * of which the peer got a Close frame with 1002, 1007 or 1009.
    */
@@ -670,7 +682,7 @@ export declare class ServerWebSocket<T = undefined> {
    * Why the connection closed; undefined while it is open. Not in Bun.
    *
    * - `"peer"`: the client sent a Close frame. `"io"`: it left without one, or the connection broke.
-   * - `"server"`: `close()` or `terminate()`, or `open` threw. `"stop"`: `server.stop(true)`.
+   * - `"server"`: `close()` or `terminate()`, or `open` threw. `"stop"`: `server.stop(true)` or `server.stop({ … })`.
    * - `"idle"`: nothing was heard for `idleTimeout` seconds. `"backpressure"`: `closeOnBackpressureLimit`.
    * - `"too-big"`: a message over `maxPayloadLength`. `"protocol"`: anything else that RFC 6455 or 7692 forbid; the reason says what.
    */
@@ -690,25 +702,54 @@ export declare class ServerWebSocket<T = undefined> {
   data: T;
 }
 
+/** How {@link Server.stop} takes leave of WebSockets. Not in Bun. */
+export interface StopOptions {
+  /**
+   * The code of their Close frames, as {@link ServerWebSocket.close} takes it.
+   * @default 1001, "going away" (RFC 6455 §7.4.1)
+   */
+  code?: number;
+  /**
+   * The reason beside it: at most 123 bytes of UTF-8 (RFC 6455 §5.5).
+   * @default "Server closed"
+   */
+  reason?: string;
+  /**
+   * Seconds, with fractions, that clients have to hang up and requests to be answered; 0 cuts at once, Infinity never.
+   * @default 5
+   */
+  timeout?: number;
+}
+
 /**
  * A running server.
  *
  * Methods need their server, or a Proxy of it, as `this`: otherwise they throw a TypeError `ERR_INVALID_THIS` "Expected this to be instanceof
  * HTTPServer…", or DebugHTTPServer in `development`.
  */
-export interface Server<WebSocketData = undefined> extends Disposable {
+export interface Server<WebSocketData = undefined> extends Disposable, AsyncDisposable {
   /**
    * Stops the server. It accepts no more connections and closes those without a request; requests are still answered, WebSockets go on.
    *
    * With `true` nothing goes on: every WebSocket gets a Close frame 1001 "Server closed", and its `close` handler runs inside this call; other
    * connections are cut, which aborts `request.signal`.
    *
-   * @param closeActiveConnections only `true` counts as true
-   * @returns a promise that settles when the last connection is gone; never rejects. Calling again is fine, `stop(true)` after `stop()` too
+   * With `{ code, reason, timeout }`, which Bun does not have, WebSockets end cleanly and all within a time: each gets a Close frame behind
+   * what it has yet to get, and its `close` handler runs inside this call, with `closeCause` "stop". What upgrades later is closed
+   * when `open` has returned. Then clients have `timeout` seconds to hang up, and requests to be answered; whoever has not is cut off as by
+   * `stop(true)`. A handler that awaits the promise keeps its own request from being answered.
+   *
+   * @param how `true`, or an object with one of these options; everything else is no reason to hurry
+   * @returns a promise that settles when the last connection is gone; never rejects. Calling again is fine: `stop(true)` cuts off whoever is
+   *   left, and of several timeouts the first to end counts
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` "stop expects code to be a number", "… reason to be a string", "… timeout to be a number"
+   * @throws RangeError `ERR_OUT_OF_RANGE` for a reason of more than 123 bytes and a timeout that is negative or NaN
    */
-  stop(closeActiveConnections?: boolean): Promise<void>;
+  stop(how?: boolean | StopOptions): Promise<void>;
   /** `stop(true)`, at the end of a block that began with `using server = serve({ … })`. */
   [Symbol.dispose](): void;
+  /** `stop(true)`, awaited at the end of a block that began with `await using server = serve({ … })`. Not in Bun. */
+  [Symbol.asyncDispose](): Promise<void>;
   /**
    * Replaces `fetch`, `routes`, `error`, `websocket` and `tls`, each where it is given. Open WebSockets have the new handlers and limits from their next event on. When
    * an option is wrong, nothing changes.
@@ -721,10 +762,9 @@ export interface Server<WebSocketData = undefined> extends Disposable {
   /**
    * Calls the `fetch` handler without a connection: its second argument is undefined. A string is a URL, or a path on this server.
    *
-   * @returns what the handler returns; rejects with what it throws, or, when there is none, with an Error "fetch() requires the server to have a fetch
-   * handler"
-   * @throws Error "fetch() expects a string but received no arguments.", "fetch() URL must not be a blank string."
-   * @throws TypeError "fetch() expects a string, but received …"
+   * @returns what the handler returns; rejects with what it throws, with an Error "fetch() returned an empty value" when it returns undefined or null,
+   * "fetch() requires the server to have a fetch handler", "fetch() expects a string but received no arguments." or "fetch() URL must not be a blank
+   * string.", or a TypeError `ERR_INVALID_ARG_TYPE` "fetch() expects a string, but received …"
    */
   fetch(request: Request | string): Promise<Response>;
   /**
@@ -809,7 +849,7 @@ export interface Server<WebSocketData = undefined> extends Disposable {
   readonly port: number | undefined;
   /** The `hostname` option, "localhost" without one, undefined on a Unix socket. */
   readonly hostname: string | undefined;
-  /** The address it listens on, the path of a Unix socket, or null once it has stopped, unless it was read before. */
+  /** The address it listens on, which is null once it has stopped, unless it was read before; or the path of a Unix socket. */
   readonly address: { address: string; family: 'IPv4' | 'IPv6'; port: number } | string | null;
   /** What it speaks: "https" with `tls`, otherwise "http". */
   readonly protocol: 'http' | 'https';

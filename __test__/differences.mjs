@@ -113,6 +113,11 @@ export const differences = {
     mantou: 'for a part of either',
     why: 'Node does not tell which Blob is a file',
   },
+  'fetch-base': {
+    bun: 'server.fetch("/path") is a request for a URL with port 0',
+    mantou: 'one of the server, as server.url has it',
+    why: 'the documented meaning of a relative URL',
+  },
   'kept-requests': {
     bun: 'a request that is kept has no url and no headers after its answer, unless they were read before',
     mantou: 'it has',

@@ -552,10 +552,13 @@ for (const [whose, Response] of Object.entries(classes)) {
       for (const [status, reason] of [
         [200, 'OK'],
         [201, 'Created'],
+        [203, 'Non-Authoritative Information'],
         [206, 'Partial Content'],
         [301, 'Moved Permanently'],
+        [306, 'Switch Proxy'],
         [400, 'Bad Request'],
         [404, 'Not Found'],
+        [418, "I'm a Teapot"],
         [422, 'Unprocessable Entity'],
         [500, 'Internal Server Error'],
         [503, 'Service Unavailable'],
@@ -564,6 +567,13 @@ for (const [whose, Response] of Object.entries(classes)) {
           const response = await answer(() => new Response('body', { status }));
 
           assert.deepEqual([response.status, response.reason, response.text], [status, reason, 'body']);
+        });
+
+        test(`has the status ${status} ${reason} with a stream for a body`, async () => {
+          const body = new ReadableStream({ start: (controller) => controller.close() });
+          const response = await answer(() => new Response(body, { status }));
+
+          assert.deepEqual([response.status, response.reason], [status, reason]);
         });
       }
 
@@ -873,6 +883,32 @@ for (const [whose, Response] of Object.entries(classes)) {
         assert.ok(!/<script|alert\("/.test(response.text));
         assert.match(response.text, /RangeError: &#60;script&#62;alert\(&#34;boom&#34;\)&#60;\/script&#62; &#38; more/);
         assert.match(response.text, /\n {4}at /);
+      });
+
+      for (const [what, error] of [
+        ['there is no error handler', ''],
+        ['error gives nothing', 'error() {},'],
+        ['error throws', `error() { throw new Error('boom'); },`],
+        ['error rejects', `async error() { throw new Error('boom'); },`],
+      ]) {
+        test(`in development is answered with a page, and the request named, when ${what}`, async () => {
+          const child = program(`development: true, ${error} fetch(_req, own) { own.stop(); throw new Error('boom'); }`);
+
+          const { client, response } = await exchange({ port: Number(await child.line()) }, request('GET', '/path?a=b'));
+          client.destroy();
+
+          assert.equal(response.status, 500);
+          assert.equal(response.header('content-type').toLowerCase(), 'text/html;charset=utf-8');
+          assert.match((await child.exited()).stderr, /^GET - \/path\?a=b failed$/m);
+        });
+      }
+
+      test('is not named outside of development', async () => {
+        const child = program(`development: false, fetch(_req, own) { own.stop(); throw new Error('boom'); }`);
+
+        (await exchange({ port: Number(await child.line()) }, request('GET', '/path'))).client.destroy();
+
+        assert.doesNotMatch((await child.exited()).stderr, /failed/);
       });
 
       test('in development with what is no Error is answered with a page that tells it', async () => {

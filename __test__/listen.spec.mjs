@@ -2,18 +2,20 @@
 
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, describe, test } from 'node:test';
 import { cleanUp } from './support/connect.mjs';
 import { killPrograms, run } from './support/program.mjs';
 import { RawClient, text } from './support/raw-client.mjs';
 import { exchange, request } from './support/raw-http.mjs';
-import { mantou, serve } from './support/target.mjs';
+import { isOracle, mantou, serve } from './support/target.mjs';
 import { invalidArgType, throwsExactly } from './support/throws.mjs';
 
 afterEach(cleanUp);
 afterEach(killPrograms);
+
+const { errno } = constants;
 
 const hello = () => new Response('hello');
 
@@ -58,11 +60,24 @@ describe('the port', () => {
     });
   }
 
-  for (const port of [5n, Symbol('5')]) {
-    test(`may not be a ${typeof port}`, () => {
-      assert.throws(() => serve({ port, fetch: hello }), TypeError);
+  test('may not be a symbol, nor a BigInt', () => {
+    assert.throws(() => serve({ port: Symbol('5'), fetch: hello }), TypeError);
+    throwsExactly(() => serve({ port: 5n, fetch: hello }), {
+      name: 'TypeError',
+      message: "Conversion from 'BigInt' to 'number' is not allowed.",
     });
-  }
+  });
+
+  // Not everybody may have it, and only one at a time.
+  test('may be true, which is 1', () => {
+    let taken;
+    try {
+      taken = String(serve({ port: true, hostname: '127.0.0.1', fetch: hello }).port);
+    } catch (error) {
+      taken = error.message;
+    }
+    assert.match(taken, /^(1|Failed to start server\. Is port 1 in use\?|permission denied 127\.0\.0\.1:1)$/);
+  });
 
   for (const hostname of [undefined, '127.0.0.1']) {
     test(`that is taken is an error thrown by serve() itself, with the hostname ${hostname}`, () => {
@@ -88,11 +103,24 @@ describe('the port', () => {
     assert.equal(response.text, 'the next one');
   });
 
-  test('can be shared by two servers with reusePort', () => {
-    const first = serve({ reusePort: true, fetch: hello });
+  for (const reusePort of [true, 1, 'x', {}]) {
+    test(`can be shared by two servers with reusePort: ${JSON.stringify(reusePort)}`, () => {
+      const first = serve({ reusePort, fetch: hello });
 
-    assert.equal(serve({ reusePort: true, port: first.port, fetch: hello }).port, first.port);
-  });
+      assert.equal(serve({ reusePort, port: first.port, fetch: hello }).port, first.port);
+    });
+  }
+
+  for (const reusePort of [false, null, undefined, 0, '']) {
+    test(`cannot with reusePort: ${JSON.stringify(reusePort)}, nor when only one of them has it`, () => {
+      const alone = serve({ reusePort, fetch: hello });
+      const sharing = serve({ reusePort: true, fetch: hello });
+
+      assert.throws(() => serve({ reusePort, port: alone.port, fetch: hello }), { code: 'EADDRINUSE' });
+      assert.throws(() => serve({ reusePort: true, port: alone.port, fetch: hello }), { code: 'EADDRINUSE' });
+      assert.throws(() => serve({ reusePort, port: sharing.port, fetch: hello }), { code: 'EADDRINUSE' });
+    });
+  }
 });
 
 describe('the default port', () => {
@@ -155,15 +183,66 @@ describe('the hostname', () => {
     const error = thrownBy(() => serve({ hostname: '192.0.2.1', fetch: hello }));
 
     assert.deepEqual(
-      { code: error.code, syscall: error.syscall, message: error.message },
-      { code: 'EADDRNOTAVAIL', syscall: 'listen', message: 'EADDRNOTAVAIL: address not available, listen' },
+      { code: error.code, errno: error.errno, syscall: error.syscall, message: error.message },
+      { code: 'EADDRNOTAVAIL', errno: -errno.EADDRNOTAVAIL, syscall: 'listen', message: 'EADDRNOTAVAIL: address not available, listen' },
     );
   });
 
   test('that cannot be resolved is an error thrown by serve() itself', () => {
     const error = thrownBy(() => serve({ hostname: 'not a host name', fetch: hello }));
 
-    assert.deepEqual({ code: error.code, message: error.message }, { code: 'ENOTFOUND', message: 'getaddrinfo ENOTFOUND not a host name' });
+    assert.deepEqual(
+      { code: error.code, errno: error.errno, syscall: error.syscall, message: error.message },
+      { code: 'ENOTFOUND', errno: 4, syscall: 'getaddrinfo', message: 'getaddrinfo ENOTFOUND not a host name' },
+    );
+  });
+
+  for (const [what, hostname] of [
+    ['an array', ['127.0.0.1']],
+    ['an object', { toString: () => '127.0.0.1' }],
+  ]) {
+    test(`is what ${what} says as a string`, () => {
+      const server = serve({ hostname, fetch: hello });
+
+      assert.deepEqual([server.hostname, server.address.address], ['127.0.0.1', '127.0.0.1']);
+    });
+  }
+
+  for (const hostname of [undefined, null, false, '', []]) {
+    test(`is not asked for by ${JSON.stringify(hostname)}`, () => {
+      assert.equal(serve({ hostname, fetch: hello }).hostname, 'localhost');
+    });
+  }
+
+  test('may not be a symbol', () => {
+    throwsExactly(
+      () => serve({ hostname: Symbol('x'), fetch: hello }),
+      invalidArgType('The "hostname" property must be of type string. Received a symbol'),
+    );
+  });
+
+  for (const ipv6Only of [true, 1, 'x']) {
+    test(`of IPv6 takes no IPv4 clients with ipv6Only: ${JSON.stringify(ipv6Only)}`, async () => {
+      const { port, address } = serve({ ipv6Only, fetch: hello });
+
+      assert.equal(address.address, '::');
+      (await RawClient.connect({ port, host: '::1' })).destroy();
+      await assert.rejects(RawClient.connect({ port, host: '127.0.0.1' }), { code: 'ECONNREFUSED' });
+    });
+  }
+
+  for (const ipv6Only of [false, null, undefined, 0, '']) {
+    test(`takes both with ipv6Only: ${JSON.stringify(ipv6Only)}`, async () => {
+      const { port } = serve({ ipv6Only, fetch: hello });
+
+      for (const host of ['::1', '127.0.0.1']) (await RawClient.connect({ port, host })).destroy();
+    });
+  }
+
+  test('of IPv4 has nothing to do with ipv6Only', async () => {
+    const server = serve({ hostname: '127.0.0.1', ipv6Only: true, fetch: hello });
+
+    assert.equal((await exchange(server, request('GET', '/'))).response.text, 'hello');
   });
 
   test('decides who can connect', async () => {
@@ -206,6 +285,39 @@ describe('a unix socket', () => {
     await client.expect('TEXT re:a');
   });
 
+  for (const [umask, mode] of [
+    [0o022, 0o755],
+    [0o077, 0o700],
+  ]) {
+    test(`has the mode that the umask ${umask.toString(8)} leaves`, () => {
+      const unix = path(`mode-${mode}.sock`);
+      const before = process.umask(umask);
+      try {
+        serve({ unix, fetch: hello });
+      } finally {
+        process.umask(before);
+      }
+
+      assert.equal(statSync(unix).mode & 0o777, mode);
+    });
+  }
+
+  test('keeps its address after stop()', async () => {
+    const unix = path('stopped.sock');
+    const server = serve({ unix, fetch: hello });
+
+    await server.stop();
+
+    assert.deepEqual([server.address, server.port, server.hostname, server.url.href], [unix, undefined, undefined, `unix://${unix}`]);
+  });
+
+  test('may not be a symbol', () => {
+    throwsExactly(
+      () => serve({ unix: Symbol('x'), fetch: hello }),
+      invalidArgType('The "unix" property must be of type string. Received a symbol'),
+    );
+  });
+
   for (const closeActive of [false, true]) {
     test(`is removed by stop(${closeActive}), and can be listened on again`, () => {
       const unix = path(`removed-${closeActive}.sock`);
@@ -241,7 +353,7 @@ describe('a unix socket', () => {
     );
   });
 
-  for (const unix of ['', null, undefined]) {
+  for (const unix of ['', null, undefined, false, []]) {
     test(`is not asked for by ${JSON.stringify(unix)}`, () => {
       assert.ok(mantou.serve({ unix, port: 0, fetch: hello }).unref().port > 0);
     });
@@ -256,6 +368,7 @@ describe('a unix socket', () => {
       (taken) => serve({ unix: taken, fetch: hello }),
     ],
     ['is a file', 'EADDRINUSE', 'address already in use', path('file'), (file) => writeFileSync(file, '')],
+    ['goes through a file', 'ENOTDIR', 'not a directory', path('file.d/a.sock'), () => writeFileSync(path('file.d'), '')],
     ['has no directory', 'ENOENT', 'no such file or directory', path('missing/a.sock'), () => {}],
     ['is too long', 'ENAMETOOLONG', 'name too long', path('x'.repeat(200)), () => {}],
   ]) {
@@ -265,8 +378,8 @@ describe('a unix socket', () => {
       const error = thrownBy(() => serve({ unix, fetch: hello }));
 
       assert.deepEqual(
-        { code: error.code, syscall: error.syscall, path: error.path, message: error.message },
-        { code, syscall: 'listen', path: unix, message: `${code}: ${reason}, listen '${unix}'` },
+        { code: error.code, errno: error.errno, syscall: error.syscall, path: error.path, message: error.message },
+        { code, errno: -errno[code], syscall: 'listen', path: unix, message: `${code}: ${reason}, listen '${unix}'` },
       );
     });
   }
@@ -312,6 +425,58 @@ describe('serve() refuses', () => {
       });
     }
   }
+
+  for (const http1 of [false, null, 0, '']) {
+    test(`${JSON.stringify(http1)} for http1, in reload() too`, () => {
+      const server = serve({ fetch: hello });
+
+      for (const act of [() => serve({ fetch: hello, http1 }), () => server.reload({ fetch: hello, http1 })]) {
+        throwsExactly(act, invalidArgType('Cannot disable http1 without enabling http2 or http3'));
+      }
+    });
+  }
+
+  for (const name of ['hmr', 'console', 'chromeDevToolsAutomaticWorkspaceFolders']) {
+    for (const value of [null, 'x', 1]) {
+      test(`${JSON.stringify(value)} for development.${name}`, () => {
+        throwsExactly(
+          () => serve({ fetch: hello, development: { [name]: value } }),
+          invalidArgType(`The "${name}" property must be of type boolean, got ${typeof value}`),
+        );
+      });
+    }
+  }
+
+  test('development.hmr, which it has not, with an error that says so', { skip: isOracle }, () => {
+    const server = serve({ fetch: hello });
+    const expected = { name: 'TypeError', message: "mantou does not support 'development.hmr': it has no development server" };
+
+    for (const act of [
+      () => serve({ fetch: hello, development: { hmr: true } }),
+      () => server.reload({ fetch: hello, development: { hmr: true } }),
+    ]) {
+      throwsExactly(act, expected);
+    }
+  });
+
+  for (const name of ['http2', 'http3']) {
+    test(`${name}, which it has not, with an error that says so`, { skip: isOracle }, () => {
+      for (const value of [true, 1, {}]) {
+        throwsExactly(() => serve({ fetch: hello, [name]: value }), {
+          name: 'TypeError',
+          message: `mantou does not support the option '${name}' yet`,
+        });
+      }
+    });
+  }
+
+  test('no option that asks for nothing which it has not', () => {
+    const development = { hmr: false, console: true, chromeDevToolsAutomaticWorkspaceFolders: false };
+    for (const options of [{ http1: true }, { http1: 1 }, { http2: false }, { http2: 0 }, { http3: null }, { development }]) {
+      assert.ok(serve({ fetch: hello, ...options }).port > 0);
+    }
+    assert.equal(serve({ fetch: hello, development }).development, true);
+  });
 
   test('nothing that is null or undefined where a function is optional, and no unknown name', () => {
     for (const value of [null, undefined]) assert.ok(serve({ fetch: hello, error: value, websocket: value, nobodyKnows: 1 }).port > 0);

@@ -15,10 +15,12 @@ import { WebSocket } from 'ws';
 import { differences } from './differences.mjs';
 import { bunBinary } from './support/bun.mjs';
 import { calls } from './support/calls.mjs';
+import { destroyClients, RawClient } from './support/raw-client.mjs';
+import { request } from './support/raw-http.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
-const { checkSupported, parseDevelopment, parseListen, parseWebSocket } = require('../src/js/options.js');
+const { checkSupported, parseDevelopment, parseFarewell, parseListen, parseWebSocket } = require('../src/js/options.js');
 const { parseTls } = require('../src/js/tls.js');
 const { serve, ServerWebSocket } = /** @type {typeof import('../index.js')} */ (require('../index.js'));
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -133,10 +135,20 @@ describe('the programs', () => {
     },
 
     async 'Shutting down'(program) {
-      assert.equal(await fetch(program.url).then((response) => response.text()), 'Hello');
+      const inFlight = await RawClient.connect({ port: Number(new URL(program.url).port) });
+      inFlight.write(request('POST', '/', { 'Content-Length': 7 }, 'good'));
+      const client = await connect(program, '/');
+      client.socket.send('still there?');
+      // By now it has read the half of the request, too.
+      assert.equal(await client.message(), 'still there?');
 
       program.child.kill('SIGTERM');
 
+      assert.deepEqual(await client.closed(), [1001, 'The server restarts']);
+      inFlight.write('bye');
+      assert.equal(String((await inFlight.response()).body), 'You said goodbye');
+      assert.equal(await inFlight.ended(), 'FIN');
+      assert.equal(await program.line(), 'Nobody is connected any more');
       assert.deepEqual(await program.exited(), [0, null]);
     },
   };
@@ -159,6 +171,7 @@ describe('the programs', () => {
 
   /** @type {Set<import('node:child_process').ChildProcess>} */
   const running = new Set();
+  afterEach(destroyClients);
   afterEach(() => {
     for (const child of running) child.kill('SIGKILL');
     running.clear();
@@ -323,6 +336,21 @@ describe('the options of serve()', () => {
       assert.deepEqual(settings({ [name]: value }), settings({}), name);
     }
     assert.notDeepEqual(settings({ port: 3001, reusePort: true }), settings({}));
+  });
+});
+
+describe('the options of stop()', () => {
+  const rows = table('Shutting down', 'option of `stop()`');
+
+  test('are those that the code reads, and those that the typings have', () => {
+    const names = namesIn(rows);
+    assert.deepEqual(names, [...namesReadBy(parseFarewell)].sort());
+    assert.deepEqual(names, declaredIn('export interface StopOptions').sort());
+  });
+
+  test('have these defaults', () => {
+    const defaults = Object.fromEntries(rows.map(([name, text]) => [nameIn(name), JSON.parse(text.replaceAll('`', ''))]));
+    for (const name of namesIn(rows)) assert.deepEqual(parseFarewell({ [name]: defaults[name] }), defaults);
   });
 });
 

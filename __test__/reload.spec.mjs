@@ -182,6 +182,16 @@ describe('reload and WebSockets', () => {
     });
   }
 
+  test('websocket alone keeps fetch', async () => {
+    const { server } = await pair(echoing('old'));
+
+    server.reload({ websocket: echoing('new') });
+
+    const client = await RawClient.open({ port: server.port });
+    client.text('a');
+    await client.expect('TEXT new:a');
+  });
+
   test('a wrong limit is refused and changes nothing', async () => {
     const { server, client } = await pair(echoing('old'));
 

@@ -28,6 +28,7 @@ const expected = {
   socket: ['some data', 'text ✓', [1, 0, 255], 'server: 4001 enough', 'client: 4001 enough true'],
   context: ['of serve(), of a request', 'of serve(), of a request', 'undefined'],
   workers: ['hello from the first', 'hello from the second', 'exit code 0'],
+  disposal: ['0', 'false', 'undefined', '0', 'true', 'undefined'],
 };
 
 for (const version of versions) {

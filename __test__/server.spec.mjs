@@ -8,13 +8,14 @@ import { cleanUp, pair, serveSockets } from './support/connect.mjs';
 import { held } from './support/held.mjs';
 import { RawClient } from './support/raw-client.mjs';
 import { connectTo, exchange, readResponse, request } from './support/raw-http.mjs';
-import { mantou, serve } from './support/target.mjs';
+import { isOracle, mantou, serve } from './support/target.mjs';
 import { invalidArgType, missingArgs, throwsExactly } from './support/throws.mjs';
 
 afterEach(cleanUp);
 
 const METHODS = [
   'closeIdleConnections',
+  'fetch',
   'publish',
   'ref',
   'reload',
@@ -48,6 +49,31 @@ describe('a server', () => {
     for (const name of [...METHODS, ...GETTERS]) assert.ok(name in server, String(name));
     for (const name of [...METHODS.filter((each) => typeof each === 'string'), ...GETTERS]) assert.ok(found.includes(name), name);
   });
+
+  test('has no other members', () => {
+    const names = Reflect.ownKeys(Object.getPrototypeOf(start()));
+
+    const more = isOracle ? [] : [Symbol.asyncDispose];
+    assert.deepEqual(new Set(names), new Set([...METHODS, ...GETTERS, ...more, Symbol.toStringTag]));
+    assert.equal(names.length, METHODS.length + GETTERS.length + more.length + 1);
+  });
+
+  for (const [name, length] of [
+    ['closeIdleConnections', 0],
+    ['fetch', 1],
+    ['publish', 3],
+    ['ref', 0],
+    ['requestIP', 1],
+    ['stop', 1],
+    ['subscriberCount', 1],
+    ['timeout', 2],
+    ['unref', 0],
+    ['upgrade', 1],
+  ]) {
+    test(`has ${name} as a function of ${length} parameters`, () => {
+      assert.equal(start()[name].length, length);
+    });
+  }
 
   test('keeps properties that are added to it', () => {
     const server = start();
@@ -150,7 +176,7 @@ describe('the getters of a server', () => {
     [1, true],
     ['x', true],
     [{}, true],
-    [{ hmr: true }, true],
+    [{ hmr: false }, true],
     [false, false],
     [null, false],
     [0, false],
@@ -330,6 +356,108 @@ describe('the methods of a server', () => {
 
     for (const topic of ['1', 1, true, ['a', 'b']]) assert.equal(server.subscriberCount(topic), 1);
     assert.equal(server.subscriberCount('a'), 0);
+  });
+});
+
+describe('fetch()', () => {
+  test('calls the fetch handler with the server as `this`, and nothing but the request', async () => {
+    const seen = [];
+    const server = start({
+      fetch(...args) {
+        seen.push(this === server, args.length, args[0] instanceof Request);
+        return hello();
+      },
+    });
+
+    assert.equal(await (await server.fetch('/')).text(), 'hello');
+
+    assert.deepEqual(seen, [true, 1, true]);
+  });
+
+  test('gives what the handler gives, whatever it is', async () => {
+    const server = start({ fetch: () => 5 });
+
+    assert.equal(await server.fetch('/'), 5);
+  });
+
+  test('takes a Request, and an absolute URL', async () => {
+    const seen = [];
+    const server = start({
+      async fetch(req) {
+        seen.push([req.method, req.url, req.headers.get('x-own'), await req.text()]);
+        return hello();
+      },
+    });
+
+    await server.fetch(new Request('http://example.com/own', { method: 'POST', headers: { 'x-own': 'yes' }, body: 'a body' }));
+    await server.fetch('http://example.com/url?a=b');
+
+    assert.deepEqual(seen, [
+      ['POST', 'http://example.com/own', 'yes', 'a body'],
+      ['GET', 'http://example.com/url?a=b', null, ''],
+    ]);
+  });
+
+  test('takes a path, which is one of this server', async () => {
+    const server = start({ hostname: '127.0.0.1', fetch: (req) => new Response(req.url) });
+
+    const url = await (await server.fetch('/path?a=b')).text();
+
+    assert.equal(url, differs('fetch-base') ? `http://127.0.0.1:${server.port}/path?a=b` : 'http://127.0.0.1:0/path?a=b');
+  });
+
+  for (const [how, fails] of [
+    [
+      'throws',
+      () => {
+        throw new Error('from the handler');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('from the handler'))],
+  ]) {
+    test(`rejects when the handler ${how}, without the error handler`, async () => {
+      const errors = [];
+      const server = start({ fetch: fails, error: (error) => void errors.push(error) });
+
+      await assert.rejects(server.fetch('/'), { message: 'from the handler' });
+
+      assert.deepEqual(errors, []);
+    });
+  }
+
+  for (const nothing of [undefined, null]) {
+    test(`rejects when the handler returns ${nothing}, but not when it resolves to that`, async () => {
+      await assert.rejects(start({ fetch: () => nothing }).fetch('/'), { name: 'Error', message: 'fetch() returned an empty value' });
+
+      assert.equal(await start({ fetch: async () => nothing }).fetch('/'), nothing);
+    });
+  }
+
+  test('rejects without something to fetch', async () => {
+    const server = start();
+    const rejects = async (promise, { name = 'Error', code, message }) => {
+      const error = await promise.then(
+        () => assert.fail('it was fetched'),
+        (reason) => reason,
+      );
+      assert.deepEqual({ name: error.name, code: error.code, message: error.message }, { name, code, message });
+    };
+
+    await rejects(server.fetch(), { message: 'fetch() expects a string but received no arguments.' });
+    await rejects(server.fetch(''), { message: 'fetch() URL must not be a blank string.' });
+    for (const [value, kind] of [
+      [undefined, 'Undefined'],
+      [null, 'Null'],
+      [5, 'Number'],
+      [1n, 'BigInt'],
+      [true, 'Boolean'],
+      [Symbol('x'), 'Symbol'],
+      [{}, 'Object'],
+      [() => {}, 'Object'],
+      [new URL('http://localhost/'), 'Object'],
+    ]) {
+      await rejects(server.fetch(value), invalidArgType(`fetch() expects a string, but received ${kind}`));
+    }
   });
 });
 

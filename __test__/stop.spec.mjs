@@ -6,9 +6,9 @@ import { differs } from './differences.mjs';
 import { calls } from './support/calls.mjs';
 import { cleanUp, MORE_THAN_A_SOCKET_TAKES, pair, serveSockets } from './support/connect.mjs';
 import { held } from './support/held.mjs';
-import { handshake, RawClient } from './support/raw-client.mjs';
+import { handshake, RawClient, text } from './support/raw-client.mjs';
 import { connectTo, exchange, readChunk, readResponse, request } from './support/raw-http.mjs';
-import { serve } from './support/target.mjs';
+import { isOracle, serve } from './support/target.mjs';
 
 afterEach(cleanUp);
 
@@ -275,6 +275,34 @@ describe('stop(true)', () => {
     await client.expect('CLOSE 1001 Server closed', 'FIN');
   });
 
+  test('is what server[Symbol.asyncDispose]() is, awaited; not in Bun', { skip: isOracle }, async () => {
+    const { server, client } = await pair();
+    const { port } = server;
+
+    const disposed = server[Symbol.asyncDispose]();
+
+    assert.equal(server.pendingWebSockets, 0);
+    assert.equal(await disposed, undefined);
+    await client.expect('CLOSE 1001 Server closed', 'FIN');
+    await assert.rejects(RawClient.connect({ port }), { code: 'ECONNREFUSED' });
+  });
+
+  test('inside message closes the socket for its handler, which gets no message of the same segment any more', async () => {
+    const seen = [];
+    const { server, client } = await pair({
+      message(ws, message) {
+        server.stop(true);
+        seen.push(message, ws.readyState, ws.send('late'));
+      },
+    });
+
+    client.write(text('a'), text('b'), text('c'));
+
+    await client.expect('CLOSE 1001 Server closed', 'FIN');
+    await server.stop();
+    assert.deepEqual(seen, ['a', 3, 0]);
+  });
+
   test('inside fetch cuts the request it is called in', async () => {
     const server = serve({
       fetch(_req, own) {
@@ -333,6 +361,7 @@ describe('a stopped server', () => {
     assert.equal(server.ref(), server);
     assert.equal(server.unref(), server);
     assert.deepEqual([server.pendingRequests, server.pendingWebSockets], [0, 0]);
+    assert.equal(await (await server.fetch('http://localhost/')).text(), 'hello');
     assert.equal(await server.stop(true), undefined);
   });
 });

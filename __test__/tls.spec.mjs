@@ -621,6 +621,28 @@ describe('the end of a connection over TLS', () => {
     await idle.ended();
   });
 
+  test('follows stop({ code }), whose promise waits for the client', { skip: isOracle }, async () => {
+    const { server, client } = await pair();
+
+    const stopped = server.stop({ code: 4001, reason: 'moving', timeout: 60 });
+
+    await client.expect('CLOSE 4001 moving', 'FIN');
+    client.halfClose();
+    assert.equal(await stopped, undefined);
+  });
+
+  test('follows stop({ timeout }) for a reader that stalls, with what it has not taken lost', { skip: isOracle }, async () => {
+    const { server, client, ws } = await pair();
+    client.pause();
+    assert.equal(ws.send(Buffer.alloc(MORE_THAN_A_SOCKET_TAKES)), -1);
+
+    await server.stop({ timeout: 0.2 });
+
+    client.resume();
+    await client.ended();
+    assert.ok(client.bytes.length < MORE_THAN_A_SOCKET_TAKES);
+  });
+
   test('follows an answer that says so', async () => {
     const { client } = await connectTls(start(), trusted);
 

@@ -7,11 +7,13 @@ import { afterEach, describe, test } from 'node:test';
 import { differs } from './differences.mjs';
 import { calls } from './support/calls.mjs';
 import { cleanUp, pair, serveSockets } from './support/connect.mjs';
+import { killPrograms, run } from './support/program.mjs';
 import { acceptFor, close, HANDSHAKE_ACCEPT, handshake, ping, RawClient, randomKey, text } from './support/raw-client.mjs';
 import { isBunRuntime, serve } from './support/target.mjs';
 import { invalidArgType, throwsExactly } from './support/throws.mjs';
 
 afterEach(cleanUp);
+afterEach(killPrograms);
 
 const echo = { message: (ws, message) => ws.send(`re:${message}`) };
 const greet = { ...echo, open: (ws) => ws.send('hello') };
@@ -103,6 +105,26 @@ describe('upgrade() returns', () => {
     assert.equal((await client.response()).status, 101);
     assert.deepEqual(results.all, [[false], [false], [true]]);
   });
+
+  for (const options of [5, 'x', { headers: 5 }, { headers: { 'bad name': 'x' } }]) {
+    test(`false for what cannot be upgraded, whatever the options: ${JSON.stringify(options)}`, async () => {
+      const requests = calls('a request');
+      const server = serve({
+        fetch(req) {
+          requests(req);
+          return new Response('sent');
+        },
+        websocket: echo,
+      });
+      const client = await RawClient.connect({ port: server.port });
+      client.write(handshake());
+      assert.equal(String((await client.response()).body), 'sent');
+      const [answered] = await requests.next();
+
+      assert.equal(server.upgrade(answered, options), false);
+      assert.equal(server.upgrade(new Request('http://127.0.0.1/'), options), false);
+    });
+  }
 
   test('true after an await', async () => {
     const client = await shake(
@@ -292,6 +314,33 @@ describe('after upgrade()', () => {
     await client.expect('TEXT re:a');
     assert.deepEqual(errors.all, [['too late']]);
   });
+
+  for (const [what, before] of [
+    ['at once', ''],
+    ['later', 'await new Promise(setImmediate);'],
+  ]) {
+    test(`a rejection ${what} is an unhandledRejection, which the error handler does not hear of`, async () => {
+      const program = run(`
+        process.on('unhandledRejection', (error) => print(['unhandledRejection', error.message, server.pendingRequests]));
+        const server = serve({
+          async fetch(req, own) {
+            own.upgrade(req);
+            ${before}
+            throw new Error('too late');
+          },
+          error: () => print('error'),
+          websocket: { message: (ws, message) => ws.send(message) },
+        });
+        print(server.port);
+      `);
+      const client = await RawClient.open({ port: Number(await program.line()) });
+
+      assert.equal(await program.line(), 'unhandledRejection,too late,0');
+
+      client.text('still here');
+      await client.expect('TEXT still here');
+    });
+  }
 
   test('the socket can be used before fetch returns', async () => {
     let ws;

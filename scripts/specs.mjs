@@ -31,6 +31,7 @@ const LIMIT = 120;
  * @type {Record<string, { on?: string[], alone?: boolean, limit?: number }>}
  */
 const table = {
+  accept: { on: own }, // asks the kernel how it was asked
   autobahn: { on: ['node'], alone: true, limit: 900 }, // waits for what must happen within a second; may have to install the suite
   bench: { on: ['node'] }, // what the benchmark makes of its numbers
   chat: { on: ['node'], alone: true, limit: 600 }, // starts Chromium, and the chat on every host; may have to install the browser
@@ -38,6 +39,7 @@ const table = {
   classes: { on: ['node'], limit: 600 }, // starts every supported Node; downloads Nodes
   'close-cause': { on: own },
   dropped: { on: own },
+  farewell: { on: own },
   'http-idle': { alone: true }, // real time, to 100 ms
   'http-memory': { on: own, alone: true, limit: 600 }, // gigabytes, and looks at memory
   'idle-timeout': { alone: true }, // real time, to 100 ms

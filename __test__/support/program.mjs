@@ -38,12 +38,14 @@ export function killPrograms() {
 }
 
 /**
- * Starts `source` as a module; `env` is laid over the environment. `{ line(), exited() }` wait at most 10 s.
+ * Starts `source` as a module; `env` is laid over the environment. `{ line(), exited() }` wait at most 10 s. With `descriptors` it can have
+ * so many open, and no more.
  * @param {string} source
  * @param {NodeJS.ProcessEnv} [env]
+ * @param {{ descriptors?: number }} [limits]
  */
-export function run(source, env = {}) {
-  return start(prelude + bare + source, env);
+export function run(source, env = {}, limits = {}) {
+  return start(prelude + bare + source, env, limits);
 }
 
 /**
@@ -52,16 +54,19 @@ export function run(source, env = {}) {
  * @param {NodeJS.ProcessEnv} [env]
  */
 export function runBare(source, env = {}) {
-  return start(bare + source, env);
+  return start(bare + source, env, {});
 }
 
 /**
  * @param {string} source
  * @param {NodeJS.ProcessEnv} env
+ * @param {{ descriptors?: number }} limits
  */
-function start(source, env) {
+function start(source, env, { descriptors }) {
   const inherited = Object.entries(process.env).filter(([name]) => !unset.includes(name));
-  const child = spawn(process.execPath, [...flags, source], {
+  const command = [process.execPath, ...flags, source];
+  if (descriptors !== undefined) command.unshift('sh', '-c', 'ulimit -n "$0" && exec "$@"', String(descriptors));
+  const child = spawn(command[0], command.slice(1), {
     env: { ...Object.fromEntries(inherited), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

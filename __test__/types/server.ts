@@ -1,6 +1,6 @@
 // Every member of Server.
 
-import type { BufferSource, Serve, Server, SocketAddress, WebSocketHandler } from 'mantou';
+import type { BufferSource, Serve, Server, SocketAddress, StopOptions, WebSocketHandler } from 'mantou';
 import { same } from './same.js';
 
 type Session = { user: string };
@@ -29,10 +29,13 @@ same<
   | 'development'
   | 'id'
   | typeof Symbol.dispose
+  | typeof Symbol.asyncDispose
 >();
 
-same<Sessions['stop'], (closeActiveConnections?: boolean) => Promise<void>>();
+same<Sessions['stop'], (how?: boolean | StopOptions) => Promise<void>>();
+same<StopOptions, { code?: number; reason?: string; timeout?: number }>();
 same<Sessions[typeof Symbol.dispose], () => void>();
+same<Sessions[typeof Symbol.asyncDispose], () => Promise<void>>();
 same<Sessions['reload'], <Path extends string = string>(options: Serve.ReloadOptions<Session, Path>) => Sessions>();
 same<Sessions['fetch'], (request: Request | string) => Promise<Response>>();
 same<Sessions['publish'], (topic: string, data: string | BufferSource, compress?: boolean) => number>();
@@ -153,11 +156,19 @@ export function uses(server: Server, req: Request) {
   server.fetch(new URL('http://localhost/'));
   // @ts-expect-error
   server.stop('now');
+  // @ts-expect-error a reason is text
+  server.stop({ reason: 1001 });
   return [address, port, family];
 }
 
 /** It ends with its block. */
 export async function disposes(started: Server) {
   using server = started;
+  await server.fetch('/');
+}
+
+/** Or is waited for there. */
+export async function disposesAndWaits(started: Server) {
+  await using server = started;
   await server.fetch('/');
 }

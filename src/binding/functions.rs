@@ -20,6 +20,7 @@ use crate::http::conditions::{self, Extent, Validators, Verdict};
 use crate::http::directory::Directory;
 use crate::http::exchange::Exchange;
 
+use crate::http::phrase;
 use crate::http::prepared;
 use crate::http::routes::{Route, Routes};
 use crate::http::static_route::StaticRoute;
@@ -49,6 +50,7 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("addFetchRoute", add_fetch_route),
     ("setHasFetch", set_has_fetch),
     ("stop", stop),
+    ("awaitPeers", await_peers),
     ("setReferenced", set_referenced),
     ("closeIdleConnections", close_idle_connections),
     ("pendingRequests", pending_requests),
@@ -251,7 +253,7 @@ fn add_handler_route(binding: &Rc<Binding>, arguments: Arguments) -> Result<Valu
 fn add_static_route(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let js = binding.js;
     let status = status_code(arguments, 3)?;
-    let phrase = phrase(status, js.as_latin1(arguments.value(4))?);
+    let phrase = reason(status, js.as_latin1(arguments.value(4))?);
     let fields = fields(&js.as_latin1(arguments.value(5))?);
     let body = js.with_bytes(arguments.value(6), Bytes::copy_from_slice)?;
     let route = StaticRoute::new(status, phrase, fields, body);
@@ -305,6 +307,14 @@ fn stop(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     if let Some(server) = server(binding, arguments)? {
         server.stop(arguments.boolean(1)?);
         binding.engine.update_host();
+    }
+    binding.js.undefined()
+}
+
+/// `awaitPeers(server)`: its end waits for the peers of closed WebSockets to hang up, until it is told to cut.
+fn await_peers(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    if let Some(server) = server(binding, arguments)? {
+        server.await_peers();
     }
     binding.js.undefined()
 }
@@ -571,7 +581,7 @@ fn head(
     *response.status_mut() = status_code(arguments, 1)?;
     let given =
         if arguments.is_nullish(2)? { Vec::new() } else { binding.js.as_latin1(arguments.value(2))? };
-    if let Some(phrase) = phrase(response.status(), given) {
+    if let Some(phrase) = reason(response.status(), given) {
         response.extensions_mut().insert(phrase);
     }
     let headers: &mut HeaderMap = response.headers_mut();
@@ -596,12 +606,15 @@ fn status_code(arguments: Arguments, index: usize) -> Result<StatusCode> {
     Ok(StatusCode::from_u16(arguments.integer(index)? as u16).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
-/// A status without a standard phrase goes out without one; a phrase that HTTP cannot carry (RFC 9112 §4) gives way.
-fn phrase(status: StatusCode, given: Vec<u8>) -> Option<ReasonPhrase> {
-    if given.is_empty() && status.canonical_reason().is_some() {
-        return None;
+/// The phrase to send, if it is not the one that hyper would. One that HTTP cannot carry (RFC 9112 §4) gives way to the standard one.
+fn reason(status: StatusCode, given: Vec<u8>) -> Option<ReasonPhrase> {
+    if !given.is_empty()
+        && let Ok(phrase) = ReasonPhrase::try_from(given)
+    {
+        return Some(phrase);
     }
-    ReasonPhrase::try_from(given).ok()
+    let standard = phrase::standard(status);
+    (status.canonical_reason() != Some(standard)).then(|| ReasonPhrase::from_static(standard.as_bytes()))
 }
 
 /// `writeBody(exchange, bytes)`: 1 when there is room for more, 0 when not, -1 when nobody takes it any more.

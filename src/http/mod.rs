@@ -20,6 +20,8 @@ pub(crate) mod idle;
 #[cfg(feature = "addon")]
 mod media_type;
 #[cfg(feature = "addon")]
+pub(crate) mod phrase;
+#[cfg(feature = "addon")]
 pub(crate) mod prepared;
 #[cfg(feature = "addon")]
 mod router;

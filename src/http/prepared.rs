@@ -3,6 +3,8 @@
 
 use http::StatusCode;
 
+use super::phrase;
+
 /// Bytes of a content beyond which an answer is no small one: it is not copied once more.
 pub(crate) const MOST: usize = 16 * 1024;
 
@@ -22,7 +24,7 @@ pub(crate) fn write(
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');
-    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(phrase::standard(status).as_bytes());
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(fields);
     out.extend_from_slice(b"content-length: ");

@@ -48,7 +48,12 @@ function handle(state, exchange, request, handler) {
   if (isPromise(result)) {
     result.then(
       (/** @type {unknown} */ value) => finish(state, exchange, value, false),
-      (/** @type {unknown} */ error) => handleError(state, exchange, error),
+      (/** @type {unknown} */ error) => {
+        if (exchange.socket === undefined) return handleError(state, exchange, error);
+        // There is nothing left to answer: as with the handlers of WebSockets, it is one that nobody has handled.
+        engine().forget(exchange.key);
+        throw error;
+      },
     );
   } else {
     finish(state, exchange, result, result instanceof Error);
@@ -142,10 +147,11 @@ function finishError(state, exchange, value, error) {
  */
 function sendErrorPage(state, exchange, error) {
   console.error(error);
+  if (state.development) console.error(`${exchange.method} - ${exchange.target} failed`);
   process.exitCode = 1;
   if (exchange.socket !== undefined) {
     engine().forget(exchange.key);
-  } else if (state.development && state.error === undefined) {
+  } else if (state.development) {
     sendText(exchange, 500, 'text/html;charset=utf-8', errorPage(error));
   } else {
     sendText(exchange, 500, 'text/plain', 'Something went wrong!');

@@ -3,10 +3,13 @@
 
 'use strict';
 
+const { sharesPort } = require('./cluster.js');
 const { coded, invalidArgument } = require('./errors.js');
 
 /** What Bun's types know and mantou does not do (yet): accepted-and-ignored would be a lie. */
 const UNSUPPORTED = ['http2', 'http3'];
+/** What `development` may have for a value, beside a boolean. */
+const DEVELOPMENT = ['hmr', 'console', 'chromeDevToolsAutomaticWorkspaceFolders'];
 
 /** The environment at start: setting a variable later has no effect, as in Bun. */
 const environmentPort = [process.env.BUN_PORT, process.env.PORT, process.env.NODE_PORT].find((value) => value !== undefined);
@@ -24,13 +27,17 @@ function checkObject(options, method = 'Bun.serve') {
 
 /** @param {any} options */
 function checkSupported(options) {
-  for (const name of UNSUPPORTED) {
-    const value = options[name];
-    if (value !== undefined && value !== null && value !== false) {
-      throw new TypeError(`mantou does not support the option '${name}' yet`);
-    }
+  for (const name of UNSUPPORTED) if (options[name]) throw new TypeError(`mantou does not support the option '${name}' yet`);
+  const { http1, development } = options;
+  if (http1 !== undefined && !http1) throw invalidArgument('Cannot disable http1 without enabling http2 or http3');
+  if ((typeof development !== 'object' && typeof development !== 'function') || development === null) return;
+  for (const name of DEVELOPMENT) {
+    const value = development[name];
+    if (value === undefined || typeof value === 'boolean') continue;
+    throw invalidArgument(`The "${name}" property must be of type boolean, got ${typeof value}`);
   }
-  if (options.http1 === false) throw new TypeError('mantou serves HTTP/1.1: http1 cannot be false');
+  // The others say how Bun's development server looks; without one they mean nothing.
+  if (development.hmr) throw new TypeError("mantou does not support 'development.hmr': it has no development server");
 }
 
 /**
@@ -79,37 +86,47 @@ function parseHttp({ idleTimeout, maxRequestBodySize }) {
  * @returns {{ unix: string } | { hostname: string | null, port: number, reusePort: boolean, ipv6Only: boolean }}
  */
 function parseListen(options) {
-  const hostname = isGiven(options.hostname) ? String(options.hostname) : null;
-  if (isGiven(options.unix)) {
+  const hostname = parsePlace(options.hostname, 'hostname');
+  const unix = parsePlace(options.unix, 'unix');
+  if (unix !== null) {
     if (hostname !== null) throw invalidArgument('Cannot specify both hostname and unix');
     parsePort(options.port);
-    return { unix: String(options.unix) };
+    return { unix };
   }
+  const port = parsePort(options.port);
   return {
     hostname,
-    port: parsePort(options.port),
-    reusePort: Boolean(options.reusePort),
+    port,
+    // A free port is taken to be nobody else's. As in Bun, null is an answer.
+    reusePort: options.reusePort === undefined ? port !== 0 && sharesPort() : Boolean(options.reusePort),
     ipv6Only: Boolean(options.ipv6Only),
   };
 }
 
-/** @param {unknown} value */
-function isGiven(value) {
-  return value !== undefined && value !== null && value !== '';
+/**
+ * The text of an option, null when it was not given.
+ * @param {unknown} value
+ * @param {string} name
+ */
+function parsePlace(value, name) {
+  if (value === undefined || value === null || value === false) return null;
+  if (typeof value === 'symbol') throw invalidArgument(`The "${name}" property must be of type string. Received a symbol`);
+  const text = String(value);
+  return text === '' ? null : text;
 }
 
 /** @param {any} value */
 function parsePort(value) {
-  if (!isGiven(value)) {
+  if (value === undefined || value === null || value === '') {
     const port = environmentPort === undefined || environmentPort.trim() === '' ? Number.NaN : Number(environmentPort);
     return isPort(port) ? port : DEFAULT_PORT;
   }
   const port = Number(value);
   // `Number` throws for a symbol but takes a BigInt, which Bun does not.
-  if (typeof value === 'bigint') throw new TypeError('Conversion from BigInt to number is not allowed.');
+  if (typeof value === 'bigint') throw new TypeError("Conversion from 'BigInt' to 'number' is not allowed.");
   if (isPort(port)) return port;
   const rule = Number.isInteger(port) ? 'It must be >= 0 and <= 65535' : 'It must be an integer';
-  throw coded(RangeError, 'ERR_OUT_OF_RANGE', `The value of "options.port" is out of range. ${rule}. Received ${port}`);
+  throw outOfRange('port', `${rule}. Received ${port}`);
 }
 
 /** @param {number} port */
@@ -218,6 +235,39 @@ function integer(websocket, name, byDefault) {
   return Math.max(0, value);
 }
 
+/** Seconds. Docker kills what has not ended after 10, Kubernetes after 30. */
+const FAREWELL_TIMEOUT = 5;
+/** RFC 6455 §5.5: a control frame carries 125 bytes, of which the code takes two. */
+const MAX_REASON = 123;
+
+/**
+ * How `stop()` is to take leave of WebSockets, and how many seconds everybody has; undefined when it is not asked to. Bun takes any object
+ * for a graceful stop, so one that says nothing of this stays one.
+ * @param {any} options
+ * @returns {{ code: number, reason: string, timeout: number } | undefined}
+ */
+function parseFarewell(options) {
+  if (typeof options !== 'object' || options === null) return undefined;
+  const { code, reason, timeout } = options;
+  if (code === undefined && reason === undefined && timeout === undefined) return undefined;
+  if (code !== undefined && typeof code !== 'number') throw invalidArgument('stop expects code to be a number');
+  if (reason !== undefined && typeof reason !== 'string') throw invalidArgument('stop expects reason to be a string');
+  if (timeout !== undefined && typeof timeout !== 'number') throw invalidArgument('stop expects timeout to be a number');
+  const size = reason === undefined ? 0 : Buffer.byteLength(reason);
+  if (size > MAX_REASON) throw outOfRange('reason', `It must be at most ${MAX_REASON} bytes. Received ${size} bytes`);
+  // NaN is none either.
+  if (timeout !== undefined && !(timeout >= 0)) throw outOfRange('timeout', `It must be >= 0. Received ${timeout}`);
+  return { code: code === undefined ? 1001 : code | 0, reason: reason ?? 'Server closed', timeout: timeout ?? FAREWELL_TIMEOUT };
+}
+
+/**
+ * @param {string} option
+ * @param {string} rule
+ */
+function outOfRange(option, rule) {
+  return coded(RangeError, 'ERR_OUT_OF_RANGE', `The value of "options.${option}" is out of range. ${rule}`);
+}
+
 /** What Bun takes for an integer: -2^51 to 2^51 - 1, and no negative zero. */
 const INTEGER_LIMIT = 2 ** 51;
 
@@ -243,6 +293,7 @@ module.exports = {
   checkObject,
   checkSupported,
   parseDevelopment,
+  parseFarewell,
   parseHandlers,
   parseHttp,
   parseListen,

@@ -3,6 +3,9 @@
 
 'use strict';
 
+const { constants } = require('node:os');
+
+const { hintWhenTaken, onDisconnect } = require('./cluster.js');
 const { captureContext, scopeOf } = require('./context.js');
 const { engine, events, numbers, runTicks } = require('./engine.js');
 const { coded, invalidArgument, invalidThis, missingArguments, toText } = require('./errors.js');
@@ -11,7 +14,16 @@ const { Exchange } = require('./exchange.js');
 const { field } = require('./fields.js');
 const { receive } = require('./handler.js');
 const { enumerable } = require('./members.js');
-const { checkObject, checkSupported, parseDevelopment, parseHandlers, parseHttp, parseListen, parseWebSocket } = require('./options.js');
+const {
+  checkObject,
+  checkSupported,
+  parseDevelopment,
+  parseFarewell,
+  parseHandlers,
+  parseHttp,
+  parseListen,
+  parseWebSocket,
+} = require('./options.js');
 const { exchangeOf } = require('./request.js');
 const { parseRoutes } = require('./routes.js');
 const { Socket, createSocket } = require('./socket.js');
@@ -63,6 +75,12 @@ class ServerState {
   /** @type {() => void} */
   hasStopped = () => {};
   pendingWebSockets = 0;
+  /** What WebSockets are told that open although it stops. @type {{ code: number, reason: string } | undefined} */
+  farewell;
+  /** When it is cut off, by the clock of `performance`. */
+  deadline = Number.POSITIVE_INFINITY;
+  /** Rings then. @type {NodeJS.Timeout | undefined} */
+  alarm;
   /** Nothing is connected to it any more, or about to be cut off. */
   isOver = false;
   /** Whoever has read the address keeps reading it after stop(), as in Bun. */
@@ -178,6 +196,7 @@ function serve(options) {
     }
   }
   servers.set(state.key, state);
+  onDisconnect(stopAll);
   if (websocket !== undefined) state.configure(websocket);
   const classes = tls === null ? [HTTPServer, DebugHTTPServer] : [HTTPSServer, DebugHTTPSServer];
   state.server = new classes[Number(state.development)](state);
@@ -236,13 +255,13 @@ function bind(state, { idleTimeout, isDefault, maxRequestBodySize }, listen, tls
 function listenError(error, hostname, port) {
   switch (error.code) {
     case 'EADDRINUSE':
-      return systemError('EADDRINUSE', 'listen', `Failed to start server. Is port ${port} in use?`);
+      return systemError('EADDRINUSE', 0, 'listen', `Failed to start server. Is port ${port} in use?${hintWhenTaken()}`);
     case 'ENOTFOUND':
-      return systemError('ENOTFOUND', 'getaddrinfo', `getaddrinfo ENOTFOUND ${hostname}`);
+      return systemError('ENOTFOUND', NOT_FOUND, 'getaddrinfo', `getaddrinfo ENOTFOUND ${hostname}`);
     case 'EADDRNOTAVAIL':
-      return systemError('EADDRNOTAVAIL', 'listen', 'EADDRNOTAVAIL: address not available, listen');
+      return systemError('EADDRNOTAVAIL', errnoOf('EADDRNOTAVAIL'), 'listen', 'EADDRNOTAVAIL: address not available, listen');
     case 'EACCES':
-      return systemError('EACCES', 'listen', `permission denied ${hostname ?? '0.0.0.0'}:${port}`);
+      return systemError('EACCES', errnoOf('EACCES'), 'listen', `permission denied ${hostname ?? '0.0.0.0'}:${port}`);
     default:
       return error;
   }
@@ -265,16 +284,28 @@ function unixError(error, path) {
   const text = UNIX_ERRORS[error.code];
   return text === undefined
     ? error
-    : Object.assign(systemError(error.code, 'listen', `${error.code}: ${text}, listen '${path}'`), { path });
+    : Object.assign(systemError(error.code, errnoOf(error.code), 'listen', `${error.code}: ${text}, listen '${path}'`), { path });
+}
+
+/** What Bun's resolver calls a name that it does not find. */
+const NOT_FOUND = 4;
+
+/** The numbers of this system's errors. */
+const SYSTEM = /** @type {Record<string, number | undefined>} */ ({ ...constants.errno });
+
+/** @param {string} code */
+function errnoOf(code) {
+  return -(SYSTEM[code] ?? 0);
 }
 
 /**
  * @param {string} code
+ * @param {number} errno
  * @param {string} syscall
  * @param {string} message
  */
-function systemError(code, syscall, message) {
-  return Object.assign(coded(Error, code, message), { errno: 0, syscall });
+function systemError(code, errno, syscall, message) {
+  return Object.assign(coded(Error, code, message), { errno, syscall });
 }
 
 let unlinksAtExit = false;
@@ -346,16 +377,7 @@ const serverClass = (className) =>
     /** Calls the fetch handler without a connection. */
     fetch(/** @type {any} */ input) {
       const state = stateOf(this, className);
-      if (arguments.length === 0) throw new Error('fetch() expects a string but received no arguments.');
-      const request = fetchArgument(state, input);
-      if (state.fetch === undefined) return Promise.reject(new Error('fetch() requires the server to have a fetch handler'));
-      return new Promise((resolve, reject) => {
-        try {
-          resolve(/** @type {Handler} */ (state.fetch)(this, request, undefined));
-        } catch (error) {
-          reject(error);
-        }
-      });
+      return arguments.length === 0 ? Promise.reject(new Error(NOTHING_TO_FETCH)) : callFetch(state, this, input);
     }
 
     publish(/** @type {any} */ topic, /** @type {any} */ data, /** @type {any} */ compress) {
@@ -411,7 +433,9 @@ const serverClass = (className) =>
     }
 
     stop(/** @type {any} */ closeActiveConnections) {
-      return stopServer(stateOf(this, className), closeActiveConnections === true);
+      const state = stateOf(this, className);
+      const farewell = parseFarewell(closeActiveConnections);
+      return farewell === undefined ? stopServer(state, closeActiveConnections === true) : takeLeave(state, farewell);
     }
 
     subscriberCount(/** @type {any} */ topic) {
@@ -437,7 +461,7 @@ const serverClass = (className) =>
       return this;
     }
 
-    upgrade(/** @type {any} */ request, /** @type {any} */ options) {
+    upgrade(/** @type {any} */ request, /** @type {any} */ options = undefined) {
       const state = stateOf(this, className);
       if (arguments.length === 0) throw invalidArgument('Missing argument');
       if (state.handlers === undefined && options?.websocket == null) {
@@ -445,29 +469,36 @@ const serverClass = (className) =>
       }
       if (state.isOver) return false;
       if (!(request instanceof Request)) throw invalidArgument('upgrade requires a Request object');
+      const exchange = exchangeOf(request);
+      // As in Bun, nobody looks at the options when there is nothing to upgrade.
+      if (exchange === undefined || exchange.isAnswered || exchange.socket !== undefined) return false;
+      if (exchange.server !== state) {
+        throw invalidArgument('upgrade() must be called on the same server that received the request');
+      }
       if (options !== undefined && options !== null && typeof options !== 'object') {
         throw invalidArgument('upgrade options must be an object');
-      }
-      const exchange = exchangeOf(request);
-      if (exchange !== undefined && exchange.server !== state) {
-        throw invalidArgument('upgrade() must be called on the same server that received the request');
       }
       const data = options?.data;
       const own = state.ownWebSocket(options?.websocket);
       const fields = upgradeFields(options?.headers);
       const protocol = upgradeProtocol(options?.protocol);
-      if (exchange === undefined) return false;
       if (own !== undefined) engine().configureUpgrade(exchange.key, ...own.limits);
       const upgraded = engine().upgrade(exchange.key, fields, protocol, cookieFields(exchange));
       if (upgraded === undefined) return false;
       const ws = createSocket(upgraded, state, data, own?.handlers);
       exchange.upgradeTo(ws);
       Socket.runOpen(ws);
+      if (state.farewell !== undefined) Socket.dismiss(ws, state.farewell);
       return true;
     }
 
+    // The hosts that lack these symbols get what compilers make of `using` there.
     [Symbol.dispose ?? Symbol.for('Symbol.dispose')]() {
       stopServer(stateOf(this, className), true);
+    }
+
+    [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {
+      return stopServer(stateOf(this, className), true);
     }
 
     get [Symbol.toStringTag]() {
@@ -475,10 +506,17 @@ const serverClass = (className) =>
     }
   };
 
-const HTTPServer = enumerable(serverClass('HTTPServer'));
-const DebugHTTPServer = enumerable(serverClass('DebugHTTPServer'));
-const HTTPSServer = enumerable(serverClass('HTTPSServer'));
-const DebugHTTPSServer = enumerable(serverClass('DebugHTTPSServer'));
+const [HTTPServer, DebugHTTPServer, HTTPSServer, DebugHTTPSServer] = [
+  'HTTPServer',
+  'DebugHTTPServer',
+  'HTTPSServer',
+  'DebugHTTPSServer',
+].map((className) => {
+  const Class = enumerable(serverClass(className));
+  // As Bun's, a server does not lead to its class: only serve() makes one.
+  Reflect.deleteProperty(Class.prototype, 'constructor');
+  return Class;
+});
 
 /**
  * Stops listening; with `isForced`, ends every connection too.
@@ -496,14 +534,57 @@ function stopServer(state, isForced) {
   // Nobody connects any more; then those who are connected are told.
   native.stop(state.key, isForced);
   if (state.port !== undefined) state.port = 0;
-  if (!state.hasShownAddress) state.address = null;
+  if (state.unix === undefined && !state.hasShownAddress) state.address = null;
   if (isForced) {
     state.isOver = true;
+    clearTimeout(state.alarm);
     for (const ws of Socket.ofServer(state)) Socket.shutDown(ws);
     for (const exchange of running) exchange.abort();
   }
   if (!servers.has(state.key)) state.hasStopped();
   return state.stopping;
+}
+
+function stopAll() {
+  for (const state of servers.values()) stopServer(state, false);
+}
+
+/**
+ * Stops listening and closes every WebSocket; whoever is still connected after `timeout` seconds is cut off.
+ * @param {ServerState} state
+ * @param {NonNullable<ReturnType<typeof parseFarewell>>} farewell
+ * @returns {Promise<void>} settles when the last connection is gone
+ */
+function takeLeave(state, farewell) {
+  const deadline = performance.now() + 1000 * farewell.timeout;
+  state.farewell = farewell;
+  // First, or the last WebSocket would be the end before its client has hung up.
+  engine().awaitPeers(state.key);
+  const stopped = stopServer(state, false);
+  for (const ws of Socket.ofServer(state)) Socket.dismiss(ws, farewell);
+  cutOff(state, deadline);
+  return stopped;
+}
+
+/** What a timer can wait, in milliseconds; beyond it would not wait at all. */
+const MAX_DELAY = 2 ** 31 - 1;
+
+/**
+ * Cuts a server off at `deadline`, if that comes before the one it has.
+ * @param {ServerState} state
+ * @param {number} deadline
+ */
+function cutOff(state, deadline) {
+  if (state.isOver || deadline > state.deadline) return;
+  state.deadline = deadline;
+  clearTimeout(state.alarm);
+  const left = deadline - performance.now();
+  if (left <= 0) {
+    stopServer(state, true);
+    return;
+  }
+  // A timer may ring a little early, and the server holds the process by itself, if at all.
+  state.alarm = setTimeout(cutOff, Math.min(Math.ceil(left), MAX_DELAY), state, deadline).unref();
 }
 
 /**
@@ -541,6 +622,22 @@ function urlOf(state) {
   return new URL(`${state.scheme}://${isBareIPv6 ? `[${hostname}]` : hostname}:${port}/`);
 }
 
+const NOTHING_TO_FETCH = 'fetch() expects a string but received no arguments.';
+
+/**
+ * Calls the `fetch` handler, which is not told of a server.
+ * @param {ServerState} state
+ * @param {unknown} server
+ * @param {any} input
+ */
+async function callFetch(state, server, input) {
+  const request = fetchArgument(state, input);
+  if (state.fetch === undefined) throw new Error('fetch() requires the server to have a fetch handler');
+  const result = state.fetch(server, request);
+  if (result === undefined || result === null) throw new Error('fetch() returned an empty value');
+  return result;
+}
+
 /**
  * @param {ServerState} state
  * @param {any} input
@@ -548,13 +645,25 @@ function urlOf(state) {
  */
 function fetchArgument(state, input) {
   if (input instanceof Request) return input;
-  if (typeof input !== 'string') {
-    const kind = typeof input === 'object' || typeof input === 'function' ? 'Object' : typeof input;
-    throw new TypeError(`fetch() expects a string, but received ${kind.charAt(0).toUpperCase()}${kind.slice(1)}`);
+  if (typeof input !== 'string' && !(input instanceof String)) {
+    throw invalidArgument(`fetch() expects a string, but received ${input === null ? 'Null' : KINDS[typeof input]}`);
   }
-  if (input === '') throw new Error('fetch() URL must not be a blank string.');
-  return new Request(new URL(input, urlOf(state)));
+  const url = String(input);
+  if (url === '') throw new Error('fetch() URL must not be a blank string.');
+  return new Request(new URL(url, urlOf(state)));
 }
+
+/** What `fetch()` calls what is not to be fetched, by its `typeof`. */
+const KINDS = {
+  undefined: 'Undefined',
+  boolean: 'Boolean',
+  number: 'Number',
+  bigint: 'BigInt',
+  string: 'String',
+  symbol: 'Symbol',
+  object: 'Object',
+  function: 'Object',
+};
 
 /** @param {unknown} value */
 function isSharedMemory(value) {
@@ -667,6 +776,7 @@ events.stopped = (/** @type {number} */ key) => {
   servers.delete(key);
   if (state === undefined) return;
   state.isOver = true;
+  clearTimeout(state.alarm);
   state.hasStopped();
 };
 

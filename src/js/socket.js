@@ -121,9 +121,18 @@ class Socket {
     }
   }
 
-  /** Ends a socket of a server that is being cut off. */
+  /** Ends a socket of a server that is being cut off: what its client has not taken is lost. */
   static shutDown(/** @type {Socket} */ ws) {
     ws.#end('stop', native.shutDown, 1001, 'Server closed');
+  }
+
+  /**
+   * Ends a socket of a server that takes its leave.
+   * @param {Socket} ws
+   * @param {{ code: number, reason: string }} farewell
+   */
+  static dismiss(ws, { code, reason }) {
+    ws.#end('stop', native.close, code, reason);
   }
 
   /**

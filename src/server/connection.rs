@@ -75,7 +75,7 @@ pub(crate) enum Sent {
 
 /// Buffered bytes beyond which a peer that pings and does not read gets no pongs, whatever its `backpressureLimit`.
 const MAX_BACKLOG_FOR_PONG: usize = 16 * 1024 * 1024;
-/// How long a closed socket waits for the peer's FIN, in milliseconds.
+/// How long a closed socket waits for the peer's FIN, in milliseconds; longer only where `Server::awaits_peers` says so.
 const LINGER: u64 = 10_000;
 /// How many closed sockets wait at once; beyond that they are dropped at once.
 const MAX_LINGERING: usize = 4096;
@@ -417,6 +417,7 @@ impl Socket {
         }
         self.is_open.set(false);
         self.is_deaf.set(true);
+        self.server.parting.borrow_mut().insert(self.key, Rc::clone(self));
         self.held.take();
         // What compression kept is of no use while the socket lingers.
         self.compressor.take();
@@ -434,6 +435,13 @@ impl Socket {
         }
         self.rouse();
         true
+    }
+
+    /// Nobody waits any longer for the peer of a closed socket to take what it has not taken.
+    pub(super) fn cut(&self) {
+        self.give_up_unsent();
+        self.finish_if_done();
+        self.rouse();
     }
 
     /// FIN follows the last byte of a closed socket.
@@ -570,14 +578,14 @@ impl Socket {
             Some(end) => end,
             None => {
                 let count = engine.lingering.get();
-                if count >= MAX_LINGERING {
+                if count >= MAX_LINGERING && !self.server.awaits_peers() {
                     return Poll::Ready(());
                 }
                 engine.lingering.set(count + 1);
                 life.end_of_lingering.insert(Box::new(Alarm::set(engine, LINGER, cx.waker())))
             }
         };
-        if end.has_rung() {
+        if end.has_rung() && !self.server.awaits_peers() {
             return Poll::Ready(());
         }
         let mut scratch = engine.scratch.borrow_mut();
@@ -648,5 +656,6 @@ impl Drop for Life {
         if self.socket.is_flushing.replace(false) {
             engine.flushing.set(engine.flushing.get() - 1);
         }
+        self.socket.server.part(self.socket.key);
     }
 }

@@ -1,12 +1,13 @@
 //! One server: its configuration, who is connected, and what `stop()` waits for.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use http::{HeaderMap, Method};
 
 use super::config::{HttpConfig, WebSocketConfig};
-use super::connection::Sent;
+use super::connection::{Sent, Socket};
 use super::engine::Engine;
 use super::event::Event;
 use super::keyring::Keyring;
@@ -38,9 +39,13 @@ pub(crate) struct Server {
     pub(crate) connection_count: Cell<usize>,
     /// WebSockets whose `close` handler has not returned.
     pub(crate) websocket_count: Cell<usize>,
+    /// Closed WebSockets whose peers have not hung up.
+    pub(super) parting: RefCell<HashMap<Key, Rc<Socket>>>,
     /// Requests whose answer is not finished.
     pub(crate) pending_requests: Cell<usize>,
     is_stopping: Cell<bool>,
+    /// `stop()` waits for the peers of closed WebSockets too.
+    awaits_peers: Cell<bool>,
     is_referenced: Cell<bool>,
 }
 
@@ -74,8 +79,10 @@ impl Server {
             connections: RefCell::new(Slots::new()),
             connection_count: Cell::new(0),
             websocket_count: Cell::new(0),
+            parting: RefCell::default(),
             pending_requests: Cell::new(0),
             is_stopping: Cell::new(false),
+            awaits_peers: Cell::new(false),
             is_referenced: Cell::new(true),
         }
     }
@@ -128,6 +135,10 @@ impl Server {
         self.is_stopping.get()
     }
 
+    pub(super) fn awaits_peers(&self) -> bool {
+        self.awaits_peers.get()
+    }
+
     pub(crate) fn is_referenced(&self) -> bool {
         self.is_referenced.get()
     }
@@ -164,13 +175,30 @@ impl Server {
         published
     }
 
-    /// Stops listening and lets go of connections that have nothing in flight; with `cut`, of all HTTP connections.
+    /// Stops listening and lets go of connections that have nothing in flight; with `cut`, of all HTTP connections, and of the peers of
+    /// closed WebSockets.
     pub(crate) fn stop(self: &Rc<Self>, cut: bool) {
         self.is_stopping.set(true);
         drop(self.listener.take());
         for connection in self.connections.borrow().iter() {
             connection.stop(cut);
         }
+        if cut && self.awaits_peers.replace(false) {
+            for socket in self.parting.borrow().values() {
+                socket.cut();
+            }
+        }
+        self.check_stopped();
+    }
+
+    /// From now on a closed WebSocket counts as connected until its peer has hung up, which may take it until `stop` cuts.
+    pub(crate) fn await_peers(&self) {
+        self.awaits_peers.set(true);
+    }
+
+    /// The task of a closed WebSocket is over.
+    pub(super) fn part(self: &Rc<Self>, socket: Key) {
+        self.parting.borrow_mut().remove(&socket);
         self.check_stopped();
     }
 
@@ -179,6 +207,7 @@ impl Server {
         for connection in self.connections.replace(Slots::new()).iter() {
             connection.abandon();
         }
+        self.parting.take();
     }
 
     /// Ends the connections that wait for another request. Returns how many.
@@ -188,17 +217,23 @@ impl Server {
 
     /// Announces the end of a stopped server once nothing is connected any more.
     pub(crate) fn check_stopped(self: &Rc<Self>) {
-        let is_over =
-            self.is_stopping.get() && self.connection_count.get() == 0 && self.websocket_count.get() == 0;
         // Removing it makes the announcement happen once.
-        if is_over && self.engine.servers.borrow_mut().remove(self.key).is_some() {
+        if self.is_stopping.get()
+            && !self.is_busy()
+            && self.engine.servers.borrow_mut().remove(self.key).is_some()
+        {
             self.engine.push(Event::Stopped(Rc::clone(self)));
         }
     }
 
     /// Whether the process must not end by itself.
     pub(crate) fn keeps_alive(&self) -> bool {
-        let is_busy = self.connection_count.get() + self.websocket_count.get() > 0;
-        self.is_referenced.get() && (is_busy || self.listener.borrow().is_some())
+        self.is_referenced.get() && (self.is_busy() || self.listener.borrow().is_some())
+    }
+
+    /// Whether somebody is connected.
+    fn is_busy(&self) -> bool {
+        self.connection_count.get() + self.websocket_count.get() > 0
+            || (self.awaits_peers.get() && !self.parting.borrow().is_empty())
     }
 }

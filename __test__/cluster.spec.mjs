@@ -1,0 +1,58 @@
+// Servers in the workers of node:cluster. Each play runs in processes of its own (fixtures/cluster.mjs).
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { isOracle } from './support/target.mjs';
+
+const program = fileURLToPath(new URL('fixtures/cluster.mjs', import.meta.url));
+/** Milliseconds; it takes a second. */
+const LIMIT = 60_000;
+const IN_USE = ['EADDRINUSE', 'Failed to start server. Is port N in use?'];
+
+/** Plays to the end and returns what was seen. */
+async function play(what) {
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const child = spawn(process.execPath, [program], {
+    env: { ...env, PLAY: what },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: LIMIT,
+    killSignal: 'SIGKILL',
+  });
+  const output = { stdout: '', stderr: '' };
+  for (const stream of ['stdout', 'stderr']) {
+    child[stream].setEncoding('utf8').on('data', (text) => {
+      output[stream] += text;
+    });
+  }
+  const [code, signal] = await once(child, 'close');
+  assert.deepEqual({ code, signal, stderr: output.stderr }, { code: 0, signal: null, stderr: '' });
+  return JSON.parse(output.stdout);
+}
+
+describe('workers of a cluster', { skip: process.platform !== 'linux' && 'Linux only', timeout: LIMIT }, () => {
+  test('share a port without asking for it; one that dies is no problem for the others', async () => {
+    assert.deepEqual(await play('share'), {
+      workers: 3,
+      answered: 100,
+      survivors: true,
+      answeredByThem: 100,
+      echoes: ['still there?'],
+    });
+  });
+
+  test('get EADDRINUSE for a port that somebody else has, or that is not to be shared', async () => {
+    assert.deepEqual(await play('taken'), { foreign: IN_USE, primary: IN_USE, first: true, second: IN_USE, third: IN_USE });
+  });
+
+  test('have a port each when they ask for a free one', async () => {
+    assert.deepEqual(await play('free'), { ports: 3, taken: true });
+  });
+
+  // Bun's go on listening, without a cluster.
+  test('answer what has begun and end when they are told to disconnect', { skip: isOracle }, async () => {
+    assert.deepEqual(await play('disconnect'), { answer: 'abcdef', code: 0, signal: null, rest: true });
+  });
+});

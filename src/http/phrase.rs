@@ -1,0 +1,15 @@
+//! The reason phrase of a status.
+#![forbid(unsafe_code)]
+
+use http::StatusCode;
+
+/// As RFC 9110 §15 or, where that has none, Bun says it; empty for a status that nobody has named. `StatusCode::canonical_reason`, which is
+/// what hyper writes, has some of them otherwise.
+pub(crate) fn standard(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        203 => "Non-Authoritative Information",
+        306 => "Switch Proxy",
+        418 => "I'm a Teapot",
+        _ => status.canonical_reason().unwrap_or_default(),
+    }
+}
