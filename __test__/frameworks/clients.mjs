@@ -1,4 +1,3 @@
-// @ts-check
 // The clients that belong to the frameworks, for the specs, which stand outside of this folder.
 
 export { treaty } from '@elysiajs/eden';
