@@ -46,6 +46,8 @@ const table = {
   elysia: framework,
   'graphql-ws': framework,
   hono: framework,
+  // Starts a browser; may have to install it.
+  'http-clients': { limit: 900, needs: framework.needs },
   'http-idle': { alone: true }, // real time, to 100 ms
   'http-memory': { on: own, alone: true, limit: 600 }, // gigabytes, and looks at memory
   'idle-timeout': { alone: true }, // real time, to 100 ms
