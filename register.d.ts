@@ -5,8 +5,14 @@
 //
 // - `globalThis.Request` and `globalThis.Response`: mantou's. They pass for the host's, and the host's for them (`instanceof`).
 // - `globalThis.fetch`: the host's, which also takes the request of a handler.
-// - `globalThis.Bun`, unless there is one: `serve`, `Cookie`, `CookieMap`, `fetch`, `version` (of the Bun that mantou follows), `env`, `argv`
-//   and `gc`. Whatever else Bun has is not there: `in` says so, and to read it throws an Error that names it.
+// - `globalThis.Bun`, unless there is one: `serve`, `Cookie`, `CookieMap`, `fetch`, `version` (of the Bun that mantou follows), `env`, `argv`,
+//   `gc`, and what frameworks for Bun look for: `file`, `write` and `semver`. Whatever else Bun has is not there: `in` says so, and to read it
+//   throws an Error that names it.
+// - `globalThis.CloseEvent`, unless there is one: Node has it from version 23 on.
+//
+// `Bun.file(path)` is a Blob that is read when it is asked for, for responses and for programs: it has `name`, `lastModified`, `exists()`,
+// `stat()`, `write(data)` and `delete()` beside a Blob's members; `writer()` and file descriptors are not there. `Bun.write(path, data)` reads
+// the data first, then replaces the file, and returns the number of bytes.
 //
 // In Bun it does nothing: what is there is Bun's.
 //
@@ -14,7 +20,7 @@
 // the host's own must be made by the host, which takes longer than all the rest.
 
 /** The names of the globals that were put in place. */
-export declare const installed: readonly ('Request' | 'Response' | 'fetch' | 'Bun')[];
+export declare const installed: readonly ('Request' | 'Response' | 'fetch' | 'CloseEvent' | 'Bun')[];
 
 declare const register: { installed: typeof installed };
 export default register;

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +13,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { differences } from './differences.mjs';
+import { createClient, io, treaty } from './frameworks/clients.mjs';
 import { bunBinary } from './support/bun.mjs';
 import { calls } from './support/calls.mjs';
 import { destroyClients, RawClient } from './support/raw-client.mjs';
@@ -29,7 +30,7 @@ const typings = readFileSync(join(root, 'index.d.ts'), 'utf8');
 /** What stands under each heading of README.md. */
 const sections = new Map(
   readFileSync(join(root, 'README.md'), 'utf8')
-    .split(/^## /m)
+    .split(/^##+ /m)
     .map((text) => [text.slice(0, text.indexOf('\n')), text.slice(text.indexOf('\n'))]),
 );
 
@@ -134,6 +135,51 @@ describe('the programs', () => {
       assert.deepEqual(await json.json(), { hello: 'HTTP' });
     },
 
+    async Hono(program) {
+      assert.equal(await fetch(program.url).then((response) => response.text()), 'Hello Hono');
+      const file = await fetch(new URL('/package.json', program.url)).then((response) => response.json());
+      assert.equal(file.name, 'hono');
+      const client = await connect(program, '/ws');
+
+      client.socket.send('hi');
+
+      assert.equal(await client.message(), 'You said: hi');
+    },
+
+    async Elysia(program) {
+      // Its types are those of the program, which is not one of ours.
+      const client = /** @type {any} */ (treaty)(program.url.slice(0, -1));
+
+      assert.equal((await client.get()).data, 'Hello Elysia');
+      assert.deepEqual((await client.users({ id: 7 }).get()).data, { id: 7 });
+      assert.equal((await client.users({ id: 'x' }).get()).status, 422);
+      const { socket, message } = await connect(program, '/ws');
+      socket.send('hi');
+      assert.equal(await message(), 'hi');
+    },
+
+    async 'graphql-ws'(program) {
+      const client = createClient({ url: program.url.replace('http', 'ws'), webSocketImpl: WebSocket, retryAttempts: 0 });
+      const results = async (/** @type {string} */ query) => {
+        const all = [];
+        for await (const { data } of client.iterate({ query })) all.push({ ...data });
+        return all;
+      };
+
+      assert.deepEqual(await results('{ hello }'), [{ hello: 'Hello GraphQL' }]);
+      assert.deepEqual(await results('subscription { count(to: 3) }'), [{ count: 1 }, { count: 2 }, { count: 3 }]);
+      await client.dispose();
+      assert.equal((await fetch(program.url)).status, 426);
+    },
+
+    async 'Socket.IO'(program) {
+      for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']]) {
+        const socket = io(program.url, { forceNew: true, transports });
+        assert.equal(await socket.emitWithAck('hello', 'Ada'), 'Hello Ada');
+        socket.close();
+      }
+    },
+
     async 'Shutting down'(program) {
       const inFlight = await RawClient.connect({ port: Number(new URL(program.url).port) });
       inFlight.write(request('POST', '/', { 'Content-Length': 7 }, 'good'));
@@ -167,6 +213,8 @@ describe('the programs', () => {
   const folder = mkdtempSync(join(tmpdir(), 'mantou-readme-'));
   after(() => rmSync(folder, { recursive: true }));
   mkdirSync(join(folder, 'node_modules'));
+  const frameworks = fileURLToPath(new URL('frameworks/node_modules', import.meta.url));
+  for (const name of readdirSync(frameworks)) symlinkSync(join(frameworks, name), join(folder, 'node_modules', name), 'junction');
   symlinkSync(root, join(folder, 'node_modules/mantou'), 'junction');
 
   /** @type {Set<import('node:child_process').ChildProcess>} */
@@ -177,13 +225,22 @@ describe('the programs', () => {
     running.clear();
   });
 
+  /** What README.md says a program is started with in Node. */
+  const flags = (/** @type {string} */ heading) =>
+    [...section(heading).matchAll(/`(?:node )?(--[^`]+)`/g)]
+      .flatMap(([, text]) => text.split(' '))
+      // Another Node says that it does not know it, or that it is of no use.
+      .filter((flag) => flag !== '--experimental-websocket' || !('WebSocket' in globalThis));
+
   const runtimes = { Node: process.execPath, Bun: bunBinary() ?? assert.fail('Bun is not installed: npm install') };
   for (const { heading, language, source } of programs) {
-    const file = join(folder, `${heading.toLowerCase().replaceAll(' ', '-')}${/\brequire\(/.test(source) ? '.cjs' : '.mjs'}`);
+    const file = join(folder, `${heading.toLowerCase().replaceAll(/[ .]/g, '-')}${/\brequire\(/.test(source) ? '.cjs' : '.mjs'}`);
     before(() => (language === 'ts' ? compile(file.replace(/mjs$/, 'mts'), source) : writeFileSync(file, source)));
 
     for (const [name, runtime] of Object.entries(runtimes)) {
-      test(`"${heading}" runs in ${name}`, { timeout: 30_000 }, async () => scenarios[heading](await start(runtime, file)));
+      test(`"${heading}" runs in ${name}`, { timeout: 30_000 }, async () =>
+        scenarios[heading](await start(runtime, [...(name === 'Node' ? flags(heading) : []), file])),
+      );
     }
   }
 
@@ -210,11 +267,11 @@ describe('the programs', () => {
   /**
    * Starts a program on a free port and waits until it says where it listens.
    * @param {string} runtime
-   * @param {string} file
+   * @param {string[]} args
    * @returns {Promise<Program>}
    */
-  async function start(runtime, file) {
-    const child = spawn(runtime, [file], { cwd: folder, env: { ...process.env, PORT: '0' }, stdio: ['ignore', 'pipe', 'inherit'] });
+  async function start(runtime, args) {
+    const child = spawn(runtime, args, { cwd: folder, env: { ...process.env, PORT: '0' }, stdio: ['ignore', 'pipe', 'inherit'] });
     running.add(child);
     const exit = once(child, 'exit');
     const died = exit.then(([code]) => assert.fail(`it ended with ${code}`));

@@ -18,7 +18,7 @@ async function printed(source) {
   return lines.map((line) => JSON.parse(line));
 }
 
-const WATCHED = `['Request', 'Response', 'Headers', 'Blob', 'ReadableStream', 'URL', 'AbortController', 'WebSocket', 'fetch', 'Bun']`;
+const WATCHED = `['Request', 'Response', 'Headers', 'Blob', 'ReadableStream', 'URL', 'AbortController', 'WebSocket', 'CloseEvent', 'fetch', 'Bun']`;
 
 test('importing mantou changes no global', async () => {
   const [same] = await printed(`
@@ -51,7 +51,8 @@ describe('mantou/register', () => {
       print(JSON.stringify(Object.keys(before).filter((name) => before[name] !== globalThis[name])));
     `);
 
-    const wanted = isBunRuntime ? [] : ['Request', 'Response', 'fetch', 'Bun'];
+    const missing = 'CloseEvent' in globalThis ? [] : ['CloseEvent'];
+    const wanted = isBunRuntime ? [] : ['Request', 'Response', 'fetch', ...missing, 'Bun'];
     assert.deepEqual([installed, ...rest.map((names) => names.sort())], [wanted, ...[[...wanted].sort(), [...wanted].sort()]]);
   });
 
@@ -108,8 +109,8 @@ describe('mantou/register', () => {
     const [shape, ...errors] = await printed(`
       await import(${register});
       const { serve } = await import(${index});
-      print(JSON.stringify([Bun.serve === serve, Bun.env === process.env, Bun.argv === process.argv, Bun.version, Bun.gc(true) ?? null, Object.keys(Bun), 'file' in Bun, typeof Bun.nothing, String(Bun)]));
-      for (const name of ['file', 'write', 'spawn', 'sql']) {
+      print(JSON.stringify([Bun.serve === serve, Bun.env === process.env, Bun.argv === process.argv, Bun.version, Bun.gc(true) ?? null, Object.keys(Bun), 'spawn' in Bun, typeof Bun.nothing, String(Bun)]));
+      for (const name of ['sleep', 'hash', 'spawn', 'sql']) {
         try {
           print(JSON.stringify(typeof Bun[name]));
         } catch ({ name, message }) {
@@ -124,18 +125,29 @@ describe('mantou/register', () => {
       true,
       '1.4.5',
       null,
-      ['serve', 'Cookie', 'CookieMap', 'fetch', 'version', 'env', 'argv', 'gc'],
+      ['serve', 'Cookie', 'CookieMap', 'fetch', 'file', 'write', 'semver', 'version', 'env', 'argv', 'gc'],
       false,
       'undefined',
       '[object Object]',
     ]);
     assert.deepEqual(
       errors,
-      ['file', 'write', 'spawn', 'sql'].map((name) => [
+      ['sleep', 'hash', 'spawn', 'sql'].map((name) => [
         'Error',
         `Bun.${name} is not there: this is mantou, which has Bun.serve and little else of Bun (see mantou/register)`,
       ]),
     );
+  });
+
+  test('gives a CloseEvent where there is none', async () => {
+    const [event] = await printed(`
+      await import(${register});
+      const event = new CloseEvent('close', { code: 4000, reason: 'bye', wasClean: true });
+      const empty = new CloseEvent('close');
+      print(JSON.stringify([event instanceof Event, event.type, event.code, event.reason, event.wasClean, empty.code, empty.reason, empty.wasClean]));
+    `);
+
+    assert.deepEqual(event, [true, 'close', 4000, 'bye', true, 0, '', false]);
   });
 
   test('does not touch a Bun that is there', async () => {

@@ -15,6 +15,9 @@ const inBun = { program: bunBinary(), args: ['test', '--timeout', '30000'] };
 /** Where mantou runs: the targets of what Bun does not have. */
 const own = ['node', 'watched', 'bun'];
 
+/** What a spec of a framework takes: it starts the framework on every host itself, and may have to download a Node. */
+const framework = { on: ['node'], limit: 300, needs: ['__test__/frameworks'] };
+
 /** @type {Target[]} */
 export const targets = [
   { name: 'node', ...inNode, env: {} },
@@ -28,18 +31,25 @@ const LIMIT = 120;
 
 /**
  * `on`: only these targets. `alone`: nothing runs beside it, because it measures time or memory, or loads the machine. `limit`: seconds.
- * @type {Record<string, { on?: string[], alone?: boolean, limit?: number }>}
+ * `needs`: folders whose npm packages it takes beside those of the root.
+ * @type {Record<string, { on?: string[], alone?: boolean, limit?: number, needs?: string[] }>}
  */
 const table = {
   accept: { on: own }, // asks the kernel how it was asked
   autobahn: { on: ['node'], alone: true, limit: 900 }, // waits for what must happen within a second; may have to install the suite
   bench: { on: ['node'] }, // what the benchmark makes of its numbers
+  'bun-file': { on: ['node', 'oracle'] }, // what `mantou/register` has for Node
   chat: { on: ['node'], alone: true, limit: 600 }, // starts Chromium, and the chat on every host; may have to install the browser
   clients: { on: ['node', 'bun', 'oracle'], limit: 900 }, // starts a browser and four runtimes; may have to install or build them
   classes: { on: ['node'], limit: 600 }, // starts every supported Node; downloads Nodes
   'close-cause': { on: own },
   dropped: { on: own },
+  elysia: framework,
   farewell: { on: own },
+  'graphql-ws': framework,
+  hono: framework,
+  // Starts a browser; may have to install it.
+  'http-clients': { limit: 900, needs: framework.needs },
   'http-idle': { alone: true }, // real time, to 100 ms
   'http-memory': { on: own, alone: true, limit: 600 }, // gigabytes, and looks at memory
   'idle-timeout': { alone: true }, // real time, to 100 ms
@@ -47,12 +57,14 @@ const table = {
   memory: { on: ['node'], alone: true, limit: 600 },
   overload: { on: own, alone: true, limit: 300 }, // floods a server and looks at its memory
   package: { on: ['node'], limit: 300 }, // installs a package, starts Node and Bun
-  readme: { on: ['node'] }, // starts Node and Bun itself
+  readme: { on: ['node'], needs: framework.needs }, // starts Node and Bun itself
   register: { on: own },
   runtimes: { on: ['node'], limit: 600 }, // starts every supported Node and Bun; downloads Nodes
+  semver: { on: ['node', 'oracle'] }, // as bun-file
   serial: { on: own },
   subprotocol: { on: own },
   'upgrade-handlers': { on: own },
+  'socket-io': framework,
   stress: { on: ['node', 'watched', 'bun'], alone: true, limit: 600 },
   workers: { on: ['node'], alone: true, limit: 600 },
 };
@@ -62,6 +74,6 @@ const table = {
  * @param {string} spec
  */
 export function rulesOf(spec) {
-  const { on = targets.map((target) => target.name), alone = false, limit = LIMIT } = table[spec] ?? {};
-  return { on, alone, limit };
+  const { on = targets.map((target) => target.name), alone = false, limit = LIMIT, needs = [] } = table[spec] ?? {};
+  return { on, alone, limit, needs };
 }

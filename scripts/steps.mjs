@@ -23,13 +23,19 @@ export function step(what, program, args) {
   process.exit(status ?? 1);
 }
 
-/** Installs the npm packages when they are missing or older than the lock. */
-export function install() {
-  const installed = join(root, 'node_modules/.package-lock.json');
-  if (time(installed) >= Math.max(time(join(root, 'package-lock.json')), time(join(root, 'package.json')))) return;
+/**
+ * Installs the npm packages of a folder when they are missing or older than its lock.
+ * @param {string} [folder] below the root, whose own packages are meant otherwise
+ */
+export function install(folder = '') {
+  const home = join(root, folder);
+  const installed = join(home, 'node_modules/.package-lock.json');
+  if (time(installed) >= Math.max(time(join(home, 'package-lock.json')), time(join(home, 'package.json')))) return;
   // Not `npm ci`: that refuses a lock without the platform packages that the registry in use does not have.
-  const [program, args] = npm(['install', '--no-save', '--no-audit', '--no-fund']);
-  step('installing the npm packages', program, args);
+  const args = ['install', '--no-save', '--no-audit', '--no-fund'];
+  // Below, everything that is needed is a dependency, and nothing runs.
+  const [program, all] = npm(folder === '' ? args : [...args, '--prefix', home, '--ignore-scripts', '--omit=peer']);
+  step(`installing the npm packages${folder === '' ? '' : ` of ${folder}`}`, program, all);
   touch(installed);
 }
 

@@ -31,7 +31,7 @@ if (!options['no-build']) build({ ifNeeded: true });
 // Only now: it looks for Bun among the packages.
 const { rulesOf, targets } = await import('./specs.mjs');
 
-/** @typedef {{ name: string, program: string | undefined, args: string[], env: Record<string, string>, alone: boolean, limit: number }} Run */
+/** @typedef {{ name: string, program: string | undefined, args: string[], env: Record<string, string>, alone: boolean, limit: number, needs: string[] }} Run */
 /** @typedef {{ passed: number, failed: number, skipped: number }} Counts */
 
 /** What must not reach a spec from the environment of whoever runs the tests. */
@@ -59,6 +59,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => p
 
 const patience = positive(options.patience);
 const runs = planned();
+for (const folder of new Set(runs.flatMap((run) => run.needs))) install(folder);
 const began = performance.now();
 /** @type {Counts} */
 const total = { passed: 0, failed: 0, skipped: 0 };
@@ -105,6 +106,7 @@ function planned() {
     env: {},
     alone: false,
     limit: 120,
+    needs: [],
   };
   return [
     ...(wanted.length === 0 && chosen.includes('types') ? [types] : []),

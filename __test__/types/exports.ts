@@ -44,7 +44,7 @@ class Teapot extends Response {}
 export const answered: globalThis.Response[] = [new Response('x'), Response.json({}), new Teapot(null)];
 export const asked: globalThis.Request = new Request('http://a/');
 
-same<(typeof installed)[number], 'Request' | 'Response' | 'fetch' | 'Bun'>();
+same<(typeof installed)[number], 'Request' | 'Response' | 'fetch' | 'CloseEvent' | 'Bun'>();
 
 same<ServerWebSocketSendStatus, number>();
 same<WebSocketReadyState, 0 | 1 | 2 | 3>();

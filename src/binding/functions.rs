@@ -19,7 +19,7 @@ use crate::http::body::{ResponseBody, ResponseStream};
 use crate::http::conditions::{self, Extent, Validators, Verdict};
 use crate::http::directory::Directory;
 use crate::http::exchange::Exchange;
-
+use crate::http::media_type;
 use crate::http::phrase;
 use crate::http::prepared;
 use crate::http::routes::{Route, Routes};
@@ -65,6 +65,7 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("readBody", read_body),
     ("discardBody", discard_body),
     ("select", select),
+    ("mediaType", media_type),
     ("respond", respond),
     ("respondStream", respond_stream),
     ("writeBody", write_body),
@@ -491,6 +492,11 @@ fn discard_body(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
         exchange.drain_body();
     }
     binding.js.undefined()
+}
+
+/// `mediaType(extension)`: the Content-Type of a file with that extension, without its dot.
+fn media_type(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    binding.js.string(media_type::of_extension(arguments.text(0)?.as_bytes()).as_bytes())
 }
 
 /// `select(exchange, etag, lastModified, length)`: what the conditions and the range of a request come to for a file of `length` bytes with

@@ -18,7 +18,7 @@ mod file_body;
 #[cfg(feature = "addon")]
 pub(crate) mod idle;
 #[cfg(feature = "addon")]
-mod media_type;
+pub(crate) mod media_type;
 #[cfg(feature = "addon")]
 pub(crate) mod phrase;
 #[cfg(feature = "addon")]

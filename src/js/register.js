@@ -9,8 +9,10 @@ const isBun = process.versions.bun !== undefined;
 require('./globals.js').areOurs = !isBun;
 
 const { Cookie, CookieMap } = require('./cookies.js');
+const { file, write } = require('./file.js');
 const { IncomingRequest, Request, unveil } = require('./request.js');
 const { Response } = require('./response.js');
+const { semver } = require('./semver.js');
 const { serve } = require('./server.js');
 
 const hostFetch = globalThis.fetch;
@@ -28,6 +30,9 @@ const BUN = {
   Cookie,
   CookieMap,
   fetch,
+  file,
+  write,
+  semver,
   /** Of the Bun whose `serve()` this is. */
   version: '1.4.5',
   env: process.env,
@@ -40,12 +45,12 @@ const BUN = {
 const MISSING = new Set(
   `$ Archive ArrayBufferSink CSRF CryptoHasher FFI FetchSession FileSystemRouter Glob Image JSON5 JSONC JSONL MD4 MD5
   ModuleGraph RedisClient S3Client SHA1 SHA224 SHA256 SHA384 SHA512 SHA512_256 SQL TOML Terminal Transpiler WebView XML YAML allocUnsafe
-  build color concatArrayBuffers connect cron cwd deepEquals deepMatch deflateSync dns embeddedFiles enableANSIColors escapeHTML file
+  build color concatArrayBuffers connect cron cwd deepEquals deepMatch deflateSync dns embeddedFiles enableANSIColors escapeHTML
   fileURLToPath generateHeapSnapshot gunzipSync gzipSync hash indexOfLine inflateSync inspect isMainThread isStandaloneExecutable jest
   listen main markdown mmap nanoseconds openInEditor origin password pathToFileURL peek plugin postgres randomUUIDv5 randomUUIDv7
   readableStreamToArray readableStreamToArrayBuffer readableStreamToBlob readableStreamToBytes readableStreamToFormData
-  readableStreamToJSON readableStreamToText redis registerMacro resolve resolveSync revision s3 secrets semver sha shrink sleep sleepSync
-  sliceAnsi spawn spawnSync sql stderr stdin stdout stringWidth stripANSI udpSocket unsafe version_with_sha which wrapAnsi write
+  readableStreamToJSON readableStreamToText redis registerMacro resolve resolveSync revision s3 secrets sha shrink sleep sleepSync
+  sliceAnsi spawn spawnSync sql stderr stdin stdout stringWidth stripANSI udpSocket unsafe version_with_sha which wrapAnsi
   zstdCompress zstdCompressSync zstdDecompress zstdDecompressSync`.split(/\s+/),
 );
 
@@ -57,9 +62,35 @@ const Bun = new Proxy(BUN, {
     return Reflect.get(target, name, receiver);
   },
 });
+/** What programs for Bun find in every Bun, and Node has from 23 on (https://websockets.spec.whatwg.org/#the-closeevent-interface). */
+class CloseEvent extends Event {
+  #init;
+
+  /**
+   * @param {string} type
+   * @param {EventInit & { wasClean?: boolean, code?: number, reason?: string }} [init]
+   */
+  constructor(type, init = {}) {
+    super(type, init);
+    this.#init = { wasClean: Boolean(init.wasClean), code: Number(init.code ?? 0), reason: String(init.reason ?? '') };
+  }
+
+  get wasClean() {
+    return this.#init.wasClean;
+  }
+
+  get code() {
+    return this.#init.code;
+  }
+
+  get reason() {
+    return this.#init.reason;
+  }
+}
 
 /** @type {Record<string, unknown>} */
 const wanted = isBun ? {} : { Request, Response, fetch };
+if (Reflect.get(globalThis, 'CloseEvent') === undefined) wanted.CloseEvent = CloseEvent;
 if (Reflect.get(globalThis, 'Bun') === undefined) wanted.Bun = Bun;
 for (const [name, value] of Object.entries(wanted)) {
   const enumerable = Object.getOwnPropertyDescriptor(globalThis, name)?.enumerable ?? false;

@@ -1,0 +1,213 @@
+// Bun.file() and Bun.write() of `mantou/register`, beside Bun's.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, describe, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { exchange, request } from './support/raw-http.mjs';
+import { bun, isOracle, mantou, serve, stopAll } from './support/target.mjs';
+
+const { file, write } = isOracle ? bun : createRequire(import.meta.url)('../src/js/file.js');
+/** The class that a program has with `mantou/register`. */
+const Response = isOracle ? globalThis.Response : mantou.Response;
+
+const folder = mkdtempSync(join(tmpdir(), 'mantou-file-'));
+after(() => rmSync(folder, { recursive: true }));
+afterEach(stopAll);
+
+let count = 0;
+/** The path of a file that nobody else uses. */
+const fresh = (content, extension = 'txt') => {
+  const path = join(folder, `${count++}.${extension}`);
+  if (content !== undefined) writeFileSync(path, content);
+  return path;
+};
+
+describe('a file', () => {
+  test('is a Blob, and says what it is', async () => {
+    const path = fresh('héllo');
+    const one = file(path);
+
+    assert.ok(one instanceof Blob);
+    assert.deepEqual([one.name, one.size, one.type, await one.exists()], [path, 6, 'text/plain;charset=utf-8', true]);
+    assert.equal(one.lastModified, Math.trunc(statSync(path).mtimeMs));
+    assert.equal((await one.stat()).size, 6);
+  });
+
+  test('says what the disk says now', { skip: isOracle && 'it remembers the size' }, async () => {
+    const path = fresh('before');
+    const one = file(path);
+    assert.equal(one.size, 6);
+
+    writeFileSync(path, 'longer than before');
+
+    assert.deepEqual([one.size, await one.text()], [18, 'longer than before']);
+  });
+
+  for (const [extension, type] of [
+    ['html', 'text/html;charset=utf-8'],
+    ['js', 'text/javascript;charset=utf-8'],
+    ['json', 'application/json;charset=utf-8'],
+    ['PNG', 'image/png'],
+    ['nothing', 'application/octet-stream'],
+  ]) {
+    test(`that ends in .${extension} is ${type}`, () => assert.equal(file(`/tmp/a.${extension}`).type, type));
+  }
+
+  test('may be given a type, and may be named by a URL', () => {
+    assert.equal(file('/tmp/a', { type: 'X/y' }).type, 'x/y');
+    assert.equal(file(pathToFileURL('/tmp/a b')).name, '/tmp/a b');
+  });
+
+  test('can be read in every way', async () => {
+    const one = file(fresh('{"a":"é"}', 'json'));
+
+    assert.equal(await one.text(), '{"a":"é"}');
+    assert.deepEqual(await one.json(), { a: 'é' });
+    assert.equal((await one.arrayBuffer()).byteLength, 10);
+    assert.equal((await one.bytes()).length, 10);
+    let size = 0;
+    for await (const piece of one.stream()) size += piece.length;
+    assert.equal(size, 10);
+  });
+
+  test('has parts, and parts of parts', async () => {
+    const one = file(fresh('0123456789'));
+    assert.equal(one.size, 10);
+
+    for (const [start, end, text] of [
+      [2, 5, '234'],
+      [8, 99, '89'],
+      [-3, undefined, '789'],
+      [-3, -1, '78'],
+      [5, 2, ''],
+      [20, 30, ''],
+    ]) {
+      const part = one.slice(start, end);
+      assert.equal(await part.text(), text, `${start} to ${end}`);
+      // There the end of a part is not cut to that of its file.
+      if (!isOracle) assert.equal(part.size, text.length, `${start} to ${end}`);
+    }
+    assert.equal(await one.slice(2, 8).slice(1, 3).text(), '34');
+    assert.equal(await one.slice(2, 8).slice(-2).text(), '67');
+    assert.equal(one.slice(0, 1, 'a/b').type, 'a/b');
+  });
+
+  test('that is not there is empty, and cannot be read', async () => {
+    const none = file(fresh());
+
+    assert.deepEqual([none.size, await none.exists()], [0, false]);
+    await assert.rejects(none.text(), { code: 'ENOENT' });
+    await assert.rejects(async () => none.stream().getReader().read(), { code: 'ENOENT' });
+  });
+
+  test('is not a folder', async () => {
+    assert.equal(await file(folder).exists(), false);
+    await assert.rejects(file(folder).text(), { code: 'EISDIR' });
+  });
+
+  test('can be deleted', async () => {
+    const one = file(fresh('gone'));
+
+    await one.delete();
+
+    assert.equal(await one.exists(), false);
+    await assert.rejects(one.unlink(), { code: 'ENOENT' });
+  });
+
+  for (const wrong of [undefined, null, {}, true]) {
+    test(`is not ${JSON.stringify(wrong)}`, () => assert.throws(() => file(wrong), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' }));
+  }
+
+  test('is not a descriptor', { skip: isOracle && 'there it may be one' }, () => {
+    assert.throws(() => file(1), /takes a path here/);
+  });
+});
+
+describe('a file as the body of a response', () => {
+  const CONTENT = Buffer.from('mantou '.repeat(100_000));
+
+  test('is sent with its type and length, whole or in part', async () => {
+    const one = file(fresh(CONTENT));
+    const server = serve({ fetch: () => new Response(one) });
+
+    const whole = await exchange(server, request('GET', '/'));
+    const part = await exchange(server, request('GET', '/', { Range: 'bytes=7-12' }));
+
+    assert.equal(whole.response.header('content-length'), String(CONTENT.length));
+    assert.equal(whole.response.header('content-type'), 'text/plain;charset=utf-8');
+    assert.ok(whole.response.body.equals(CONTENT));
+    assert.deepEqual([part.response.status, part.response.text], [206, 'mantou']);
+    assert.equal(part.response.header('content-range'), `bytes 7-12/${CONTENT.length}`);
+  });
+
+  test('may be a part of one', async () => {
+    const one = file(fresh(CONTENT));
+    const server = serve({ fetch: () => new Response(one.slice(7, 20)) });
+
+    const { response } = await exchange(server, request('GET', '/'));
+
+    assert.deepEqual([response.header('content-length'), response.text], ['13', 'mantou mantou']);
+  });
+
+  test('has nothing read of it for HEAD', async () => {
+    const one = file(fresh(CONTENT));
+    const server = serve({ fetch: () => new Response(one) });
+
+    const { response } = await exchange(server, request('HEAD', '/'));
+
+    assert.deepEqual([response.status, response.header('content-length')], [200, String(CONTENT.length)]);
+  });
+});
+
+describe('write()', () => {
+  const bytes = new Uint8Array([104, 105]);
+  for (const [what, data, text] of [
+    ['a string', 'héllo', 'héllo'],
+    ['bytes', bytes, 'hi'],
+    ['an ArrayBuffer', bytes.buffer, 'hi'],
+    ['a Blob', new Blob(['a', 'b']), 'ab'],
+    ['a Response', new Response('answer'), 'answer'],
+    ['an array of parts', ['a', bytes], 'ahi'],
+    ['a number', 5, '5'],
+    ['nothing', '', ''],
+  ]) {
+    test(`takes ${what}, and says how much that was`, async () => {
+      const path = fresh('what was there before');
+
+      assert.equal(await write(path, data), Buffer.byteLength(text));
+
+      assert.equal(readFileSync(path, 'utf8'), text);
+    });
+  }
+
+  test('copies a file, and makes the folder', async () => {
+    const one = file(fresh('content'));
+    const other = file(join(folder, 'new', 'folder', 'b.txt'));
+
+    assert.deepEqual([await write(other, one), await other.write(one)], [7, 7]);
+
+    assert.equal(await other.text(), 'content');
+  });
+
+  test('copies a file onto itself', { skip: isOracle && 'it is empty then' }, async () => {
+    const one = file(fresh('content'));
+
+    await write(one, one);
+
+    assert.equal(await one.text(), 'content');
+  });
+
+  test('makes no folder when it is told so', async () => {
+    await assert.rejects(write(join(folder, 'none', 'a.txt'), 'x', { createPath: false }), { code: 'ENOENT' });
+  });
+
+  test('refuses what is no file, and nothing to write', async () => {
+    const refusal = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
+    await assert.rejects(async () => write(), refusal);
+    await assert.rejects(async () => write(fresh()), refusal);
+  });
+});

@@ -1,0 +1,190 @@
+// @ts-check
+// `Bun.file()` and `Bun.write()`: what of them a server needs. A file is a Blob that is read when it is asked for.
+
+'use strict';
+
+const { statSync } = require('node:fs');
+const { mkdir, open, stat, unlink, writeFile } = require('node:fs/promises');
+const { dirname, extname } = require('node:path');
+const { fileURLToPath } = require('node:url');
+const { engine } = require('./engine.js');
+const { invalidArgument, received } = require('./errors.js');
+
+/** Bytes of a piece: as many as a read costs little to ask for. */
+const PIECE = 64 * 1024;
+
+/** The host's, which reads streams: the global one may become another. */
+const HostResponse = globalThis.Response;
+
+/**
+ * A file, or a part of one. Nothing is opened before it is read; what it says of itself is what the disk says at that moment.
+ */
+class BunFile extends Blob {
+  #path;
+  #type;
+  #start;
+  #end;
+
+  /**
+   * @param {string} path
+   * @param {string} type
+   * @param {number} start
+   * @param {number} end Infinity for the end of the file
+   */
+  constructor(path, type, start = 0, end = Number.POSITIVE_INFINITY) {
+    super([]);
+    this.#path = path;
+    this.#type = type;
+    this.#start = start;
+    this.#end = end;
+  }
+
+  get name() {
+    return this.#path;
+  }
+
+  get type() {
+    return this.#type;
+  }
+
+  /** Bytes; 0 where there is no file. */
+  get size() {
+    const { size } = statSync(this.#path, { throwIfNoEntry: false }) ?? { size: 0 };
+    return Math.max(0, Math.min(this.#end, size) - this.#start);
+  }
+
+  get lastModified() {
+    return Math.trunc(statSync(this.#path, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+  }
+
+  /** Whether it is there and can be read like a file. */
+  async exists() {
+    try {
+      return !(await stat(this.#path)).isDirectory();
+    } catch {
+      return false;
+    }
+  }
+
+  /** @param {number} [start] @param {number} [end] @param {string} [type] */
+  slice(start = 0, end = Number.POSITIVE_INFINITY, type = this.#type) {
+    // From the end only where it must be: a file may grow.
+    const place = (/** @type {number} */ offset) => (offset < 0 ? Math.max(0, this.size + Math.trunc(offset)) : Math.trunc(offset));
+    const first = Math.min(this.#start + place(start), this.#end);
+    return new BunFile(this.#path, type, first, Math.max(first, Math.min(this.#start + place(end), this.#end)));
+  }
+
+  stream() {
+    const path = this.#path;
+    const end = this.#end;
+    let offset = this.#start;
+    /** @type {import('node:fs/promises').FileHandle | undefined} */
+    let handle;
+    return new ReadableStream(
+      {
+        type: 'bytes',
+        async pull(controller) {
+          handle ??= await open(path);
+          const piece = new Uint8Array(PIECE);
+          const { bytesRead } = await handle.read(piece, 0, Math.min(PIECE, end - offset), offset).catch(async (error) => {
+            await handle?.close();
+            throw error;
+          });
+          offset += bytesRead;
+          if (bytesRead > 0) {
+            controller.enqueue(piece.subarray(0, bytesRead));
+            return;
+          }
+          await handle.close();
+          controller.close();
+          controller.byobRequest?.respond(0);
+        },
+        cancel: () => handle?.close(),
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  arrayBuffer() {
+    return new HostResponse(this.stream()).arrayBuffer();
+  }
+
+  async bytes() {
+    return new Uint8Array(await this.arrayBuffer());
+  }
+
+  text() {
+    return new HostResponse(this.stream()).text();
+  }
+
+  async json() {
+    return JSON.parse(await this.text());
+  }
+
+  formData() {
+    return new HostResponse(this.stream(), { headers: { 'Content-Type': this.#type } }).formData();
+  }
+
+  stat() {
+    return stat(this.#path);
+  }
+
+  delete() {
+    return unlink(this.#path);
+  }
+
+  unlink() {
+    return unlink(this.#path);
+  }
+
+  /** @param {unknown} data */
+  write(data) {
+    return write(this, data);
+  }
+}
+
+/**
+ * @param {unknown} path a path or a `file:` URL
+ * @param {{ type?: string }} [options]
+ */
+function file(path, options) {
+  if (typeof path === 'number')
+    throw new Error('Bun.file() takes a path here, not a file descriptor: this is mantou (see mantou/register)');
+  const name = pathOf(path);
+  if (name === undefined) throw invalidArgument('Expected file path string or file descriptor');
+  return new BunFile(name, options?.type?.toLowerCase() ?? engine().mediaType(extname(name).slice(1)));
+}
+
+/**
+ * Replaces what a file holds, making its folder if it must. Returns the number of bytes. The data is read before the file is touched.
+ * @param {unknown} destination a path, a `file:` URL or a `Bun.file()`
+ * @param {unknown} data a string, bytes, a Blob or a Response, or an array of what a Blob is made of
+ * @param {{ createPath?: boolean }} [options]
+ */
+async function write(destination, data, { createPath = true } = {}) {
+  const path = destination instanceof BunFile ? destination.name : pathOf(destination);
+  if (path === undefined) {
+    throw invalidArgument(`The "destination" argument must be of type path, file descriptor, or Blob. ${received(destination)}`);
+  }
+  const bytes = await bytesOf(data);
+  if (createPath) await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, bytes);
+  return bytes.byteLength;
+}
+
+/** @param {unknown} data */
+async function bytesOf(data) {
+  if (data === undefined || data === null) throw invalidArgument('Bun.write(pathOrFdOrBlob, blob) expects a Blob-y thing to write');
+  if (data instanceof HostResponse || data instanceof Blob) return new Uint8Array(await data.arrayBuffer());
+  const isBytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data);
+  const parts = Array.isArray(data) ? data : [isBytes ? data : String(data)];
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
+
+/** @param {unknown} value @returns {string | undefined} undefined for what names no file */
+function pathOf(value) {
+  if (value instanceof URL) return fileURLToPath(value);
+  return typeof value === 'string' ? value : undefined;
+}
+
+module.exports = { file, write };
