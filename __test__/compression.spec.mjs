@@ -901,6 +901,26 @@ for (const [kind, perMessageDeflate] of Object.entries(KINDS)) {
         ]);
       });
     }
+
+    for (const [what, payload, inflated] of [
+      ['inside a code', hex('f2 48 cd'), 'Heh'],
+      ['before the end of its block', hex('f2 48 cd c9 c9 07'), 'Hello'],
+      ['behind its block', hex('00 0500 faff 48656c6c6f'), 'Hello'],
+      ['where its tail makes a stored block whole', hex('00 0900 f6ff 48656c6c6f'), 'Hello\x00\x00\xff\xff'],
+    ]) {
+      const [ending, ...expected] = differs('truncated-message')
+        ? [BAD, ['close', 1006, BAD.slice('CLOSE 1007 '.length), 3]]
+        : ['CLOSE 1000', ['message', Buffer.from(inflated, 'latin1')], ['close', 1000, '', 3]];
+
+      test(`a message that is cut off ${what} gets ${ending}`, async () => {
+        const { client, events } = await watched(perMessageDeflate);
+
+        client.write(binary(payload, COMPRESSED), close(1000));
+
+        await client.expect(ending, 'FIN');
+        assert.deepEqual(await events.count(expected.length), expected);
+      });
+    }
   });
 
   describe(`maxPayloadLength with a ${kind} decompressor`, () => {

@@ -73,6 +73,11 @@ export const differences = {
     mantou: 'fails with the first bytes that cannot be UTF-8',
     why: 'RFC 6455 §8.1',
   },
+  'truncated-message': {
+    bun: 'a compressed message that ends inside a block is delivered as far as it can be read, and the bits of the tail as more of it',
+    mantou: 'fails with 1007',
+    why: 'RFC 7692 §7.2.2: half a message is none',
+  },
   'proxied-this': {
     bun: 'methods called on a Proxy of a socket or server throw ERR_INVALID_THIS',
     mantou: 'they work when the target of the Proxy is one',

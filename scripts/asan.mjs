@@ -12,11 +12,11 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node
 import { join } from 'node:path';
 import { install, root, step } from './steps.mjs';
 
-/** Specs that start Bun, a browser, curl or other Nodes, install or measure: nothing for a runtime that only this Node can have. */
-const FOREIGN = [
-  ...['autobahn', 'chat', 'classes', 'clients', 'idle-timeout', 'loader'],
-  ...['memory', 'overload', 'package', 'readme', 'runtimes', 'stress', 'tls'],
-];
+/**
+ * Specs that start Bun, a browser or other Nodes, or install, which is nothing for a runtime that only this Node can have; and those that look
+ * at memory, of which it keeps 256 MB that are free, to see who still uses them.
+ */
+const FOREIGN = [...['chat', 'classes', 'clients', 'loader', 'package', 'readme', 'runtimes'], ...['http-memory', 'memory', 'overload']];
 
 const rust = output('rustc', ['+nightly', '-vV']);
 const host = /^host: (.+)$/m.exec(rust)?.[1] ?? '';

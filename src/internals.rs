@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell, RefMut};
 
+use crate::server::clock::Clock;
 use crate::server::outbox::{Outbox, Spares};
 use crate::server::publication::Publication;
 use crate::server::slots::{Key, Slots};
@@ -10,6 +11,7 @@ use crate::server::subscriptions::Subscriptions;
 use crate::server::topics::Topics;
 use crate::websocket::deflate::Deflater;
 use crate::websocket::frame::Opcode;
+use crate::websocket::timers::{Expiry, Idle, IdlePolicy};
 
 /// Subscribers without sockets: topics, publications and outboxes, put together as a server does.
 pub struct Audience {
@@ -97,5 +99,98 @@ impl Audience {
             outbox.borrow_mut().flush(spares, take_all).ok()
         };
         dirty.drain(..).filter_map(flush).sum()
+    }
+}
+
+/// Clients without sockets that say nothing but pongs: idle timers and the clock that looks at them, put together as an engine does.
+pub struct Idlers {
+    clock: Clock<Key>,
+    timers: Slots<IdleTimer>,
+    keys: Vec<Key>,
+    policy: IdlePolicy,
+    now: u64,
+}
+
+struct IdleTimer {
+    idle: Cell<Idle>,
+    /// When the clock looks at `idle` next.
+    armed: Cell<u64>,
+}
+
+impl Idlers {
+    /// So many of them, with pings and an `idleTimeout` of so many seconds. They came one after the other, so that their pings are due one
+    /// after the other, and each has been pinged.
+    pub fn new(count: usize, idle_timeout: u32) -> Self {
+        let policy = IdlePolicy::from_seconds(idle_timeout, true);
+        let mut idlers = Self {
+            clock: Clock::new(),
+            timers: Slots::new(),
+            keys: Vec::with_capacity(count),
+            policy,
+            now: 0,
+        };
+        let round = Idle::new(0).deadline(&policy).expect("there is a timeout");
+        for number in 0..count {
+            idlers.pass(round * number as u64 / count as u64 - idlers.now);
+            let timer = IdleTimer { idle: Cell::new(Idle::new(idlers.now)), armed: Cell::new(u64::MAX) };
+            if let Some(key) = idlers.timers.insert_with(|_| timer) {
+                idlers.arm(key);
+                idlers.keys.push(key);
+            }
+        }
+        idlers.pass(2 * round);
+        idlers
+    }
+
+    /// Lets so many milliseconds pass. Who is pinged answers at once; returns how many were.
+    pub fn pass(&mut self, milliseconds: u64) -> usize {
+        let end = self.now + milliseconds;
+        let mut pings = 0;
+        while let Some(next) = self.clock.next_deadline().filter(|&next| next <= end) {
+            self.now = next;
+            self.clock.sweep_when_crowded(|key| self.timers.find(*key).is_some());
+            for key in self.clock.take_due(next) {
+                pings += usize::from(self.look(key));
+            }
+        }
+        self.now = end;
+        pings
+    }
+
+    /// The client, counted from 0, says something.
+    pub fn hear(&self, client: usize) {
+        if let Some(timer) = self.timers.find(self.keys[client]) {
+            timer.update(|idle| idle.received(self.now));
+        }
+    }
+
+    /// The clock looks at a timer; returns whether it asks for a ping.
+    fn look(&mut self, key: Key) -> bool {
+        let Some(timer) = self.timers.find(key) else { return false };
+        timer.armed.set(u64::MAX);
+        let expiry = timer.update(|idle| idle.expire(self.now, &self.policy));
+        self.arm(key);
+        if let Some(timer) = self.timers.find(key).filter(|_| expiry == Expiry::Ping) {
+            timer.update(|idle| idle.received(self.now));
+        }
+        expiry == Expiry::Ping
+    }
+
+    fn arm(&mut self, key: Key) {
+        let Some(timer) = self.timers.find(key) else { return };
+        let deadline = timer.idle.get().deadline(&self.policy);
+        if let Some(deadline) = deadline.filter(|&deadline| deadline < timer.armed.get()) {
+            timer.armed.set(deadline);
+            self.clock.insert(deadline, key);
+        }
+    }
+}
+
+impl IdleTimer {
+    fn update<R>(&self, update: impl FnOnce(&mut Idle) -> R) -> R {
+        let mut idle = self.idle.get();
+        let result = update(&mut idle);
+        self.idle.set(idle);
+        result
     }
 }

@@ -53,13 +53,16 @@ export async function openTls(server, options) {
   return { client, socket };
 }
 
+/** Of programs to talk with. What is loaded into Node under AddressSanitizer is not for them: curl would wait for a lock of its own for ever. */
+const env = { ...process.env, LD_PRELOAD: undefined };
+
 /**
  * For `skip`: why a test that needs this program cannot run, or false. Where everything must run (CI), nothing is skipped.
  * @param {string} program
  * @param {string} versionFlag
  */
 export function without(program, versionFlag) {
-  const isMissing = spawnSync(program, [versionFlag]).error !== undefined;
+  const isMissing = spawnSync(program, [versionFlag], { env }).error !== undefined;
   return isMissing && !process.env.CI && `${program} is not installed`;
 }
 
@@ -77,7 +80,7 @@ export function killTools() {
  * @param {string[]} args
  */
 export function startTool(program, args) {
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
   running.add(child);
   const printed = calls(`something from ${program}`);
   const output = { stdout: '', stderr: '' };

@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderValue, Method, header};
 use mantou::http::framing::Framing;
-use mantou::internals::Audience;
+use mantou::internals::{Audience, Idlers};
 use mantou::websocket::deflate::{Compressor, Deflater};
 use mantou::websocket::frame::{Opcode, write_frame};
 use mantou::websocket::handshake::{accept, write_response};
@@ -57,6 +57,8 @@ pub(crate) const CASES: &[Case] = &[
         operations: 1000,
         work: |times| subscribe(times, 1000),
     },
+    Case { name: "watch an idle client for a second", operations: IDLERS, work: watch },
+    Case { name: "hear from an idle client", operations: IDLERS, work: hear },
     Case { name: "handshake", operations: 1, work: handshake },
     Case { name: "frame a GET", operations: 1, work: |times| framing(times, GET) },
     Case {
@@ -143,6 +145,21 @@ fn subscribe(times: usize, topics: usize) {
     for _ in 0..times {
         assert!((0..1000).all(|subscriber| audience.subscribe(subscriber, name(subscriber))));
         assert!((0..1000).all(|subscriber| audience.unsubscribe(subscriber, name(subscriber))));
+    }
+}
+
+/// Of 10,000, who are pinged after 104 seconds of silence.
+fn watch(times: usize) {
+    let mut idlers = Idlers::new(IDLERS, 120);
+    let pings: usize = (0..times).map(|_| idlers.pass(1000)).sum();
+    assert!(pings.abs_diff(times * IDLERS / 104) <= times);
+}
+
+fn hear(times: usize) {
+    let mut idlers = Idlers::new(IDLERS, 120);
+    for _ in 0..times {
+        (0..IDLERS).for_each(|client| idlers.hear(client));
+        assert_eq!(idlers.pass(1), 0);
     }
 }
 
@@ -246,5 +263,8 @@ fn json(size: usize) -> Vec<u8> {
     text.truncate(size);
     text.into()
 }
+
+/// Clients that are idle at the same time.
+const IDLERS: usize = 10_000;
 
 const LIMITS: Limits = Limits { max_payload_length: 1 << 20 };
