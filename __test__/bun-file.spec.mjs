@@ -110,6 +110,8 @@ describe('a file', () => {
 
     const early = file(path).stream().getReader();
     const reading = early.read();
+    // It has begun to open the file, and no event has told it yet that it has.
+    for (let turn = 0; turn < 5; turn++) await null;
     await early.cancel();
     await reading;
     const later = file(path).stream().getReader();
