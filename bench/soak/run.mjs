@@ -72,6 +72,8 @@ const began = performance.now();
 const ends = began + positive('minutes') * 60_000;
 let requests = 0;
 let kills = 0;
+/** How many of the mortal died how, beside those who were killed. @type {Record<string, number>} */
+const deaths = {};
 /** @type {Point[]} */
 const points = [];
 console.log(`> ${options.minutes} minutes at ${url}`);
@@ -86,6 +88,11 @@ judge();
 const written = save();
 console.log(
   `> ${requests} requests, ${counts.sent} messages sent and ${counts.received} received by those who stayed, ${kills} processes of clients killed`,
+);
+console.log(
+  `> ${Object.entries(deaths)
+    .map(([death, count]) => `${count} × ${death}`)
+    .join(', ')}`,
 );
 console.log(`> written: ${relative(process.cwd(), written)}/`);
 console.log(failures.length === 0 ? '> no failure' : `> ${failures.length} failures`);
@@ -121,6 +128,7 @@ async function slaughter() {
   while (performance.now() < ends) {
     const victims = crowd('mortal');
     await sleep(Math.min(ends - performance.now(), 2000 + Math.random() * (LIFE - 2000)));
+    for (const [death, count] of Object.entries((await ask(victims, 'counts')).deaths)) deaths[death] = (deaths[death] ?? 0) + count;
     victims.kill('SIGKILL');
     kills += 1;
     await once(victims, 'close');
@@ -171,7 +179,7 @@ function save() {
   mkdirSync(home, { recursive: true });
   writeFileSync(
     join(home, 'soak.json'),
-    `${JSON.stringify({ options, failures, requests, kills, counts, before, after, points }, undefined, 1)}\n`,
+    `${JSON.stringify({ options, failures, requests, kills, deaths, counts, before, after, points }, undefined, 1)}\n`,
   );
   const count = (/** @type {number} */ value) => value.toLocaleString('en');
   const panel = (/** @type {string} */ title, /** @type {(point: Point) => number} */ quantity, format = count) => ({
