@@ -7,7 +7,7 @@
 // `pause`: milliseconds between the messages of a client. `connections`: of wrk. `delay`: milliseconds that each of them rests after an answer.
 // Every number, and a graph, stand in results/soak-<date>/.
 
-import { fork, spawn } from 'node:child_process';
+import { fork, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -56,6 +56,10 @@ const fail = (/** @type {string} */ what) => {
   if (failures.push(what) <= 20) console.error(`FAILED: ${what}`);
 };
 
+if (spawnSync('wrk', ['--version']).error !== undefined) {
+  console.error('wrk was not found (Debian: apt-get install wrk)');
+  process.exit(2);
+}
 install();
 build({ ifNeeded: true });
 const folder = mkdtempSync(join(tmpdir(), 'mantou-soak-'));
