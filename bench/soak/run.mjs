@@ -35,6 +35,8 @@ const { values: options } = parseArgs({
 const [INTERVAL, ROUND, PATIENCE] = [2, 10, 30];
 /** Milliseconds from one SIGKILL of the mortal to the next, at most. */
 const LIFE = 20_000;
+/** Seconds after which memory is looked at. */
+const WARM_UP = 60;
 /** How much the memory may grow from the second quarter to the last: what the heap does by itself. */
 const GROWTH = { factor: 1.1, bytes: 16 * 1024 * 1024 };
 
@@ -171,9 +173,11 @@ function judge() {
     if (after[name] > before[name]) fail(`${name} was ${before[name]} before all, and is ${after[name]} ${PATIENCE} s after`);
   }
   if (counts.received === 0 || kills === 0 || requests === 0) fail('there was no load');
-  const quarter = Math.floor(points.length / 4);
-  if (quarter === 0) return;
-  const [early, late] = [points.slice(quarter, 2 * quarter), points.slice(-quarter)].map((part) => median(part.map(({ rss }) => rss)));
+  // The heap grows to what the load needs first.
+  const warm = points.filter(({ second }) => second > WARM_UP);
+  const quarter = Math.floor(warm.length / 4);
+  if (quarter === 0) return console.log(`> too short to tell whether the memory grows: that is looked at after ${WARM_UP} s`);
+  const [early, late] = [warm.slice(quarter, 2 * quarter), warm.slice(-quarter)].map((part) => median(part.map(({ rss }) => rss)));
   if (late > early * GROWTH.factor + GROWTH.bytes) fail(`the memory grew from ${megabytes(early)} to ${megabytes(late)}`);
 }
 
