@@ -1,7 +1,7 @@
 // Bun.file() and Bun.write() of `mantou/register`, beside Bun's.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +19,14 @@ after(() => rmSync(folder, { recursive: true }));
 afterEach(stopAll);
 
 let count = 0;
+/** What a descriptor is of; it may be gone by now, as the one that lists them is. */
+const linkOf = (path) => {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+};
 /** The path of a file that nobody else uses. */
 const fresh = (content, extension = 'txt') => {
   const path = join(folder, `${count++}.${extension}`);
@@ -94,6 +102,25 @@ describe('a file', () => {
     assert.equal(await one.slice(2, 8).slice(1, 3).text(), '34');
     assert.equal(await one.slice(2, 8).slice(-2).text(), '67');
     assert.equal(one.slice(0, 1, 'a/b').type, 'a/b');
+  });
+
+  test('is let go of by a reader that leaves, whenever it does', { skip: process.platform !== 'linux' && 'looks into /proc' }, async () => {
+    const path = fresh('x'.repeat(1_000_000));
+    const open = () => readdirSync('/proc/self/fd').filter((fd) => linkOf(`/proc/self/fd/${fd}`) === path).length;
+
+    const early = file(path).stream().getReader();
+    const reading = early.read();
+    // It has begun to open the file, and no event has told it yet that it has.
+    for (let turn = 0; turn < 5; turn++) await null;
+    await early.cancel();
+    await reading;
+    const later = file(path).stream().getReader();
+    await later.read();
+    await later.cancel();
+    const never = file(path).stream();
+    await never.cancel();
+
+    assert.equal(open(), 0);
   });
 
   test('that is not there is empty, and cannot be read', async () => {

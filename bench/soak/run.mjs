@@ -7,7 +7,7 @@
 // `pause`: milliseconds between the messages of a client. `connections`: of wrk. `delay`: milliseconds that each of them rests after an answer.
 // Every number, and a graph, stand in results/soak-<date>/.
 
-import { fork, spawn } from 'node:child_process';
+import { fork, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -35,6 +35,8 @@ const { values: options } = parseArgs({
 const [INTERVAL, ROUND, PATIENCE] = [2, 10, 30];
 /** Milliseconds from one SIGKILL of the mortal to the next, at most. */
 const LIFE = 20_000;
+/** Seconds after which memory is looked at. */
+const WARM_UP = 60;
 /** How much the memory may grow from the second quarter to the last: what the heap does by itself. */
 const GROWTH = { factor: 1.1, bytes: 16 * 1024 * 1024 };
 
@@ -56,6 +58,10 @@ const fail = (/** @type {string} */ what) => {
   if (failures.push(what) <= 20) console.error(`FAILED: ${what}`);
 };
 
+if (spawnSync('wrk', ['--version']).error !== undefined) {
+  console.error('wrk was not found (Debian: apt-get install wrk)');
+  process.exit(2);
+}
 install();
 build({ ifNeeded: true });
 const folder = mkdtempSync(join(tmpdir(), 'mantou-soak-'));
@@ -72,6 +78,8 @@ const began = performance.now();
 const ends = began + positive('minutes') * 60_000;
 let requests = 0;
 let kills = 0;
+/** How many of the mortal died how, beside those who were killed. @type {Record<string, number>} */
+const deaths = {};
 /** @type {Point[]} */
 const points = [];
 console.log(`> ${options.minutes} minutes at ${url}`);
@@ -86,6 +94,11 @@ judge();
 const written = save();
 console.log(
   `> ${requests} requests, ${counts.sent} messages sent and ${counts.received} received by those who stayed, ${kills} processes of clients killed`,
+);
+console.log(
+  `> ${Object.entries(deaths)
+    .map(([death, count]) => `${count} × ${death}`)
+    .join(', ')}`,
 );
 console.log(`> written: ${relative(process.cwd(), written)}/`);
 console.log(failures.length === 0 ? '> no failure' : `> ${failures.length} failures`);
@@ -121,6 +134,7 @@ async function slaughter() {
   while (performance.now() < ends) {
     const victims = crowd('mortal');
     await sleep(Math.min(ends - performance.now(), 2000 + Math.random() * (LIFE - 2000)));
+    for (const [death, count] of Object.entries((await ask(victims, 'counts')).deaths)) deaths[death] = (deaths[death] ?? 0) + count;
     victims.kill('SIGKILL');
     kills += 1;
     await once(victims, 'close');
@@ -159,9 +173,11 @@ function judge() {
     if (after[name] > before[name]) fail(`${name} was ${before[name]} before all, and is ${after[name]} ${PATIENCE} s after`);
   }
   if (counts.received === 0 || kills === 0 || requests === 0) fail('there was no load');
-  const quarter = Math.floor(points.length / 4);
-  if (quarter === 0) return;
-  const [early, late] = [points.slice(quarter, 2 * quarter), points.slice(-quarter)].map((part) => median(part.map(({ rss }) => rss)));
+  // The heap grows to what the load needs first.
+  const warm = points.filter(({ second }) => second > WARM_UP);
+  const quarter = Math.floor(warm.length / 4);
+  if (quarter === 0) return console.log(`> too short to tell whether the memory grows: that is looked at after ${WARM_UP} s`);
+  const [early, late] = [warm.slice(quarter, 2 * quarter), warm.slice(-quarter)].map((part) => median(part.map(({ rss }) => rss)));
   if (late > early * GROWTH.factor + GROWTH.bytes) fail(`the memory grew from ${megabytes(early)} to ${megabytes(late)}`);
 }
 
@@ -171,7 +187,7 @@ function save() {
   mkdirSync(home, { recursive: true });
   writeFileSync(
     join(home, 'soak.json'),
-    `${JSON.stringify({ options, failures, requests, kills, counts, before, after, points }, undefined, 1)}\n`,
+    `${JSON.stringify({ options, failures, requests, kills, deaths, counts, before, after, points }, undefined, 1)}\n`,
   );
   const count = (/** @type {number} */ value) => value.toLocaleString('en');
   const panel = (/** @type {string} */ title, /** @type {(point: Point) => number} */ quantity, format = count) => ({

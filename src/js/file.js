@@ -78,18 +78,21 @@ class BunFile extends Blob {
     const path = this.#path;
     const end = this.#end;
     let offset = this.#start;
-    /** @type {import('node:fs/promises').FileHandle | undefined} */
-    let handle;
+    let isCancelled = false;
+    /** @type {Promise<import('node:fs/promises').FileHandle> | undefined} */
+    let opening;
     return new ReadableStream(
       {
         type: 'bytes',
         async pull(controller) {
-          handle ??= await open(path);
+          opening ??= open(path);
+          const handle = await opening;
           const piece = new Uint8Array(PIECE);
           const { bytesRead } = await handle.read(piece, 0, Math.min(PIECE, end - offset), offset).catch(async (error) => {
-            await handle?.close();
+            await handle.close();
             throw error;
           });
+          if (isCancelled) return;
           offset += bytesRead;
           if (bytesRead > 0) {
             controller.enqueue(piece.subarray(0, bytesRead));
@@ -99,7 +102,12 @@ class BunFile extends Blob {
           controller.close();
           controller.byobRequest?.respond(0);
         },
-        cancel: () => handle?.close(),
+        /** What is being opened or read at this moment is closed behind that. */
+        async cancel() {
+          isCancelled = true;
+          const handle = await opening?.catch(() => undefined);
+          await handle?.close();
+        },
       },
       { highWaterMark: 0 },
     );

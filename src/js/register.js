@@ -62,6 +62,7 @@ const Bun = new Proxy(BUN, {
     return Reflect.get(target, name, receiver);
   },
 });
+
 /** What programs for Bun find in every Bun, and Node has from 23 on (https://websockets.spec.whatwg.org/#the-closeevent-interface). */
 class CloseEvent extends Event {
   #init;
