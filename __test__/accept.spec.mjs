@@ -11,6 +11,7 @@ import { killPrograms, run } from './support/program.mjs';
 import { pythonForTests } from './support/python.mjs';
 import { RawClient } from './support/raw-client.mjs';
 import { connectTo, exchange, readResponse, request } from './support/raw-http.mjs';
+import { LISTEN, socketsAt, TIME_WAIT } from './support/sockets.mjs';
 import { serve } from './support/target.mjs';
 
 afterEach(cleanUp);
@@ -21,16 +22,6 @@ const skip = !isLinux && 'Linux only';
 const HOST = '127.0.0.1';
 const hello = () => new Response('hello');
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
-const LISTEN = '0A';
-const TIME_WAIT = '06';
-
-/** The sockets of IPv4 that have this local port and state, as Linux lists them: their columns. */
-function socketsAt(port, state) {
-  const local = port.toString(16).toUpperCase().padStart(4, '0');
-  const lines = readFileSync('/proc/net/tcp', 'latin1').trim().split('\n').slice(1);
-  return lines.map((line) => line.trim().split(/\s+/)).filter(([, address, , own]) => address.endsWith(`:${local}`) && own === state);
-}
 
 describe('a port', { skip }, () => {
   test('can be listened on again at once, although the system remembers connections of it (SO_REUSEADDR)', async () => {
