@@ -432,10 +432,10 @@ const serverClass = (className) =>
       return { address, family: isIPv6 ? 'IPv6' : 'IPv4', port };
     }
 
-    stop(/** @type {any} */ closeActiveConnections) {
+    stop(/** @type {any} */ how) {
       const state = stateOf(this, className);
-      const farewell = parseFarewell(closeActiveConnections);
-      return farewell === undefined ? stopServer(state, closeActiveConnections === true) : takeLeave(state, farewell);
+      const farewell = parseFarewell(how);
+      return farewell === undefined ? stopServer(state, how === true) : takeLeave(state, farewell);
     }
 
     subscriberCount(/** @type {any} */ topic) {
@@ -545,6 +545,7 @@ function stopServer(state, isForced) {
   return state.stopping;
 }
 
+/** Stops every server of this environment, gracefully. */
 function stopAll() {
   for (const state of servers.values()) stopServer(state, false);
 }
