@@ -60,6 +60,7 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("peerOf", peer_of),
     ("timeout", timeout),
     ("watch", watch),
+    ("takeBody", take_body),
     ("readBody", read_body),
     ("discardBody", discard_body),
     ("select", select),
@@ -465,6 +466,23 @@ fn watch(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     }
     binding.js.boolean(exchange.is_some())
 }
+
+/// `takeBody(exchange, asText)`: all of the request's body, as text or as an `ArrayBuffer`, if it is there. Otherwise undefined: it is for `readBody`.
+fn take_body(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let js = binding.js;
+    let body = exchange(binding, arguments)?.and_then(|exchange| exchange.take_whole_body());
+    match body {
+        None => js.undefined(),
+        Some(body) if arguments.boolean(1)? => {
+            let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&body);
+            js.string(String::from_utf8_lossy(text).as_bytes())
+        }
+        Some(body) => js.array_buffer(&body),
+    }
+}
+
+/// In front of a text it is not part of it (WHATWG Encoding, "UTF-8 decode").
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// `readBody(exchange)`: asks for the next piece of the request's body. False when the exchange is over.
 fn read_body(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
