@@ -65,6 +65,7 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("discardBody", discard_body),
     ("select", select),
     ("respond", respond),
+    ("freeBytes", free_bytes),
     ("respondStream", respond_stream),
     ("writeBody", write_body),
     ("endBody", end_body),
@@ -544,8 +545,8 @@ fn respond(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
         let mut prepared = binding.prepared.borrow_mut();
         prepared.clear();
         let date = binding.engine.date();
-        if may_prepare && prepared::write(&mut prepared, status, fields, &date, content) {
-            exchange.answer_prepared(&prepared);
+        if may_prepare && prepared::write_head(&mut prepared, status, fields, &date, content.len()) {
+            exchange.answer_prepared(&mut prepared, content);
             None
         } else {
             Some(Bytes::copy_from_slice(content))
@@ -564,6 +565,12 @@ fn respond(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let response = head(binding, arguments, &exchange, ResponseBody::whole(bytes, &exchange))?;
     exchange.answer(response);
     js.boolean(true)
+}
+
+/// `freeBytes(arrayBuffer)`: its memory is given back now, not when it is collected as garbage.
+fn free_bytes(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    binding.js.detach(arguments.value(0))?;
+    binding.js.undefined()
 }
 
 /// `respondStream(exchange, status, statusText | undefined, fields, length | undefined)`: answers with a body that follows, of `length` bytes if

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
+use bytes::{Buf, Bytes};
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -53,7 +54,7 @@ pub(crate) struct Connection {
     /// The next bytes out begin the answer to a request of HTTP/1.0.
     speaks_1_0: Cell<bool>,
     /// hyper is about to write a head in the place of an answer that was prepared without it. What of that has not gone out yet stands here.
-    prepared: RefCell<Option<Vec<u8>>>,
+    prepared: RefCell<Option<Bytes>>,
     /// The next bytes out begin the answer to a HEAD request whose answer to GET would be chunked.
     pub(crate) hides_chunks: Cell<bool>,
     /// The peer's FIN was seen while a request was being answered.
@@ -332,14 +333,20 @@ impl Connection {
             && matches!(*self.fate.borrow(), Fate::Serve)
     }
 
-    /// Sends an answer that was prepared without hyper. What the kernel refuses goes out before anything else does.
-    pub(crate) fn send_prepared(&self, bytes: &[u8]) {
+    /// Sends an answer that was prepared without hyper. What the kernel refuses is copied, and goes out before anything else does.
+    pub(crate) fn send_prepared(&self, head: &mut Vec<u8>, mut content: &[u8]) {
+        if head.len() + content.len() <= SMALL {
+            head.extend_from_slice(content);
+            content = &[];
+        }
+        let slices = [IoSlice::new(head), IoSlice::new(content)];
         // An error meets whoever sends the rest, and ends the connection there.
-        let sent = self.transport.send(&[IoSlice::new(bytes)]).unwrap_or(0);
+        let sent = self.transport.send(if content.is_empty() { &slices[..1] } else { &slices }).unwrap_or(0);
         if sent > 0 {
             self.show_life();
         }
-        *self.prepared.borrow_mut() = Some(bytes[sent..].to_vec());
+        let (head, content) = (&head[sent.min(head.len())..], &content[sent.saturating_sub(head.len())..]);
+        *self.prepared.borrow_mut() = Some([head, content].concat().into());
     }
 
     /// The peer takes bytes of an answer.
@@ -681,7 +688,7 @@ impl Io {
         let Some(rest) = &mut *prepared else { unreachable!("asked only when there is one") };
         while !rest.is_empty() {
             let sent = ready!(self.0.transport.poll_send(cx, &[IoSlice::new(rest)]))?;
-            rest.drain(..sent);
+            rest.advance(sent);
             self.0.show_life();
         }
         *prepared = None;

@@ -154,9 +154,9 @@ impl Exchange {
         is_kept && self.head.method != Method::HEAD && self.connection.takes_prepared()
     }
 
-    /// Answers an exchange that takes it with the bytes of a whole answer.
-    pub(crate) fn answer_prepared(&self, bytes: &[u8]) {
-        self.connection.send_prepared(bytes);
+    /// Answers an exchange that takes it with a whole answer. `head` serves as a buffer.
+    pub(crate) fn answer_prepared(&self, head: &mut Vec<u8>, content: &[u8]) {
+        self.connection.send_prepared(head, content);
         if let Reply::Waiting(Some(waker)) = self.reply.replace(Reply::Prepared) {
             waker.wake();
         }
