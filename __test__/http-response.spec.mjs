@@ -686,6 +686,53 @@ for (const [whose, Response] of Object.entries(classes)) {
       });
     });
 
+    describe('of bytes', () => {
+      const pattern = (length) => Uint8Array.from({ length }, (_, index) => index * 31 + (index >> 8));
+
+      for (const length of [4096, 20_000, MEGABYTE, 20 * MEGABYTE]) {
+        test(`reaches a client that takes its time, all ${length} of them, and so does the next`, async () => {
+          const sent = pattern(length);
+          const arrived = calls('a request');
+          const server = start((req) => {
+            arrived();
+            return new Response(req.url.endsWith('/next') ? 'next' : sent);
+          });
+          const client = await connectTo(server);
+          client.pause();
+          client.write(request('GET', '/'));
+          await arrived.next();
+          client.resume();
+
+          const { body } = await readResponse(client);
+          assert.ok(sent.every((byte, index) => byte === body[index]) && body.length === length);
+          client.write(request('GET', '/next'));
+          assert.equal((await readResponse(client)).text, 'next');
+        });
+      }
+
+      test('is what they were when it was made', async () => {
+        const given = pattern(100_000);
+        const response = await answer(() => {
+          const made = new Response(given);
+          given.fill(0);
+          return made;
+        });
+
+        assert.ok(pattern(100_000).every((byte, index) => byte === response.body[index]));
+      });
+
+      test('leaves its clone its own, and is used', async () => {
+        const made = new Response(pattern(100_000));
+        const clone = made.clone();
+
+        const response = await answer(() => made);
+
+        assert.deepEqual([response.body.length, made.bodyUsed, clone.bodyUsed], [100_000, true, false]);
+        assert.deepEqual(new Uint8Array(await clone.arrayBuffer()), pattern(100_000));
+        await assert.rejects(made.arrayBuffer(), TypeError);
+      });
+    });
+
     describe('a handler that fails', () => {
       /** What `error` was called with: its arguments and `this`, as told by the response it gave. */
       async function errorOf(fetch) {

@@ -319,10 +319,64 @@ describe('a request', () => {
     await aborts.count(2);
   });
 
+  test('a copy that is made when its original has aborted has aborted for the same reason', async () => {
+    const arrived = calls('a request');
+    const copied = calls('the copies');
+    const server = serve({
+      fetch(req) {
+        arrived();
+        req.signal.addEventListener('abort', () => copied(req.signal.reason, new Request(req), req.clone()));
+        return new Promise(() => {});
+      },
+    });
+    const client = await connectTo(server);
+    client.write(request('GET', '/'));
+    await arrived.next();
+
+    client.destroy();
+
+    const [reason, ...copies] = await copied.next();
+    for (const { signal } of copies) {
+      assert.equal(signal.aborted, true);
+      assert.equal(signal.reason, reason);
+      assert.throws(() => signal.throwIfAborted(), reason);
+    }
+  });
+
   test('is not known for a copy or a clone by the server', async () => {
     const known = await seenBy((req, server) => [req, req.clone(), new Request(req.clone())].map((one) => server.requestIP(one) !== null));
 
     assert.deepEqual(known, [true, false, false]);
+  });
+
+  for (const read of ['text', 'json', 'arrayBuffer', 'bytes']) {
+    test(`that has come in part is read whole by ${read}()`, async () => {
+      const arrived = calls('a request');
+      const server = serve({
+        async fetch(req) {
+          const reading = req[read]();
+          arrived();
+          const value = await reading;
+          return Response.json(typeof value === 'number' ? value : Number(new TextDecoder().decode(Buffer.from(value))));
+        },
+      });
+      const client = await connectTo(server);
+      client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n123');
+      await arrived.next();
+      client.write('456');
+
+      assert.equal((await readResponse(client)).text, '123456');
+    });
+  }
+
+  test('that was read is not there for a copy', async () => {
+    const outcomes = await seenBy(
+      async (req) => [await req.text(), req.bodyUsed, await outcome(() => new Request(req)), await outcome(() => req.text())],
+      request('POST', '/', {}, 'once'),
+    );
+
+    const [text, isUsed, copy, again] = outcomes;
+    assert.deepEqual([text, isUsed, copy.name, again.name], ['once', true, 'TypeError', 'TypeError']);
   });
 
   test('can be read in pieces and be left half read', async () => {

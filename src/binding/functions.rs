@@ -62,11 +62,13 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("peerOf", peer_of),
     ("timeout", timeout),
     ("watch", watch),
+    ("takeBody", take_body),
     ("readBody", read_body),
     ("discardBody", discard_body),
     ("select", select),
     ("mediaType", media_type),
     ("respond", respond),
+    ("freeBytes", free_bytes),
     ("respondStream", respond_stream),
     ("writeBody", write_body),
     ("endBody", end_body),
@@ -477,6 +479,23 @@ fn watch(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     binding.js.boolean(exchange.is_some())
 }
 
+/// `takeBody(exchange, asText)`: all of the request's body, as text or as an `ArrayBuffer`, if it is there. Otherwise undefined: it is for `readBody`.
+fn take_body(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let js = binding.js;
+    let body = exchange(binding, arguments)?.and_then(|exchange| exchange.take_whole_body());
+    match body {
+        None => js.undefined(),
+        Some(body) if arguments.boolean(1)? => {
+            let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&body);
+            js.string(String::from_utf8_lossy(text).as_bytes())
+        }
+        Some(body) => js.array_buffer(&body),
+    }
+}
+
+/// In front of a text it is not part of it (WHATWG Encoding, "UTF-8 decode").
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// `readBody(exchange)`: asks for the next piece of the request's body. False when the exchange is over.
 fn read_body(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let exchange = exchange(binding, arguments)?;
@@ -542,8 +561,8 @@ fn respond(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
         let mut prepared = binding.prepared.borrow_mut();
         prepared.clear();
         let date = binding.engine.date();
-        if may_prepare && prepared::write(&mut prepared, status, fields, &date, content) {
-            exchange.answer_prepared(&prepared);
+        if may_prepare && prepared::write_head(&mut prepared, status, fields, &date, content.len()) {
+            exchange.answer_prepared(&mut prepared, content);
             None
         } else {
             Some(Bytes::copy_from_slice(content))
@@ -562,6 +581,12 @@ fn respond(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let response = head(binding, arguments, &exchange, ResponseBody::whole(bytes, &exchange))?;
     exchange.answer(response);
     js.boolean(true)
+}
+
+/// `freeBytes(arrayBuffer)`: its memory is given back now, not when it is collected as garbage.
+fn free_bytes(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    binding.js.detach(arguments.value(0))?;
+    binding.js.undefined()
 }
 
 /// `respondStream(exchange, status, statusText | undefined, fields, length | undefined)`: answers with a body that follows, of `length` bytes if

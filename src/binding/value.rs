@@ -113,6 +113,12 @@ impl Js {
         Ok(value)
     }
 
+    /// Takes the memory of an `ArrayBuffer` away from it, and frees it.
+    pub(super) fn detach(self, array_buffer: Value) -> Result<()> {
+        // SAFETY: the value lives in the current scope; N-API refuses what is no `ArrayBuffer`, and what cannot be detached.
+        check(unsafe { sys::napi_detach_arraybuffer(self.0, array_buffer) })
+    }
+
     pub(super) fn array(self, values: &[Value]) -> Result<Value> {
         let mut array = ptr::null_mut();
         // SAFETY: the out pointer is valid.

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
+use bytes::{Buf, Bytes};
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -46,14 +47,16 @@ pub(crate) struct Connection {
     /// The answer to what the peer did wrong. It goes out behind the answers to what came before.
     refusal: Cell<Option<Refusal>>,
     waker: RefCell<Option<Waker>>,
-    /// hyper holds bytes that it has not given to the transport.
+    /// hyper has an answer, or bytes of one, that it has not given to the transport.
     is_unflushed: Cell<bool>,
     /// A request has come on this connection.
     has_served: Cell<bool>,
     /// The next bytes out begin the answer to a request of HTTP/1.0.
     speaks_1_0: Cell<bool>,
     /// hyper is about to write a head in the place of an answer that was prepared without it. What of that has not gone out yet stands here.
-    prepared: RefCell<Option<Vec<u8>>>,
+    prepared: RefCell<Option<Bytes>>,
+    /// That is the answer to the request which hyper gets next.
+    answers_next: Cell<bool>,
     /// The next bytes out begin the answer to a HEAD request whose answer to GET would be chunked.
     pub(crate) hides_chunks: Cell<bool>,
     /// The peer's FIN was seen while a request was being answered.
@@ -107,6 +110,7 @@ pub(crate) fn start(server: &Rc<Server>, transport: Transport) {
             has_served: Cell::new(false),
             speaks_1_0: Cell::new(false),
             prepared: RefCell::new(None),
+            answers_next: Cell::new(false),
             hides_chunks: Cell::new(false),
             is_half_closed: Cell::new(false),
         });
@@ -269,6 +273,25 @@ impl Connection {
         self.arm();
     }
 
+    /// Answers a GET that says nothing but its target, if a static response is what it gets and nothing is on its way. False leaves it to hyper:
+    /// then an answer may be there already of which the kernel has refused a part.
+    fn answers_plainly(&self, target: &[u8]) -> bool {
+        if !self.takes_prepared() || self.exchange.borrow().is_some() || self.prepared.borrow().is_some() {
+            return false;
+        }
+        let Some(route) = self.server.static_way(target) else { return false };
+        let engine = &self.server.engine;
+        let mut head = engine.head.borrow_mut();
+        head.clear();
+        let Some(content) = route.write_plain(&mut head, &engine.date()) else { return false };
+        self.has_served.set(true);
+        self.idle.borrow_mut().set(engine.now(), idle::timeout_of(self.server.http.idle_timeout));
+        self.send_prepared(&mut head, content);
+        let is_out = self.prepared.borrow_mut().take_if(|rest| rest.is_empty()).is_some();
+        self.answers_next.set(!is_out);
+        is_out
+    }
+
     /// So many seconds may pass without a sign of life while this request is answered and until the next one comes.
     pub(crate) fn set_timeout(&self, seconds: f64) {
         self.idle.borrow_mut().set(self.server.engine.now(), idle::timeout_of(seconds));
@@ -332,14 +355,20 @@ impl Connection {
             && matches!(*self.fate.borrow(), Fate::Serve)
     }
 
-    /// Sends an answer that was prepared without hyper. What the kernel refuses goes out before anything else does.
-    pub(crate) fn send_prepared(&self, bytes: &[u8]) {
+    /// Sends an answer that was prepared without hyper. What the kernel refuses is copied, and goes out before anything else does.
+    pub(crate) fn send_prepared(&self, head: &mut Vec<u8>, mut content: &[u8]) {
+        if head.len() + content.len() <= SMALL {
+            head.extend_from_slice(content);
+            content = &[];
+        }
+        let slices = [IoSlice::new(head), IoSlice::new(content)];
         // An error meets whoever sends the rest, and ends the connection there.
-        let sent = self.transport.send(&[IoSlice::new(bytes)]).unwrap_or(0);
+        let sent = self.transport.send(if content.is_empty() { &slices[..1] } else { &slices }).unwrap_or(0);
         if sent > 0 {
             self.show_life();
         }
-        *self.prepared.borrow_mut() = Some(bytes[sent..].to_vec());
+        let (head, content) = (&head[sent.min(head.len())..], &content[sent.saturating_sub(head.len())..]);
+        *self.prepared.borrow_mut() = Some([head, content].concat().into());
     }
 
     /// The peer takes bytes of an answer.
@@ -404,6 +433,8 @@ impl Connection {
         if self.server.is_stopping() {
             self.rouse();
         }
+        // Before it writes this, hyper may read another request.
+        self.is_unflushed.set(true);
         Answer(Waiting::Given(Box::new(response)))
     }
 
@@ -495,6 +526,10 @@ impl Service<Request<Incoming>> for Dispatch {
         let connection = &self.0;
         connection.speaks_1_0.set(request.version() == Version::HTTP_10);
         connection.begin_request(&request);
+        // It is half out: hyper is to believe that it writes it.
+        if connection.answers_next.take() {
+            return connection.answer_at_once(request, Response::new(ResponseBody::empty()));
+        }
         let way = {
             let framing = connection.framing.borrow();
             connection.server.way(request.method(), framing.target(), request.headers())
@@ -569,6 +604,7 @@ impl Future for Answer {
                         self.0 = Waiting::Answer(exchange);
                         return Poll::Pending;
                     };
+                    exchange.connection.is_unflushed.set(true);
                     return Poll::Ready(Ok(response));
                 }
                 Waiting::Given(response) => return Poll::Ready(Ok(*response)),
@@ -605,11 +641,14 @@ impl Read for Io {
         let room = buf.remaining().min(scratch.len());
         // What has been kept comes first.
         let mut fresh = 0;
-        for _ in 0..READS_PER_POLL {
+        let mut reads_left = READS_PER_POLL;
+        loop {
             let is_content = framing.is_in_content();
-            match framing.receive(&mut scratch[..fresh], room) {
-                Ok([]) => {}
-                Ok(bytes) => {
+            let is_answered = match framing.receive_request(&mut scratch[..fresh], room) {
+                Ok(([], _)) => false,
+                // hyper does not hear of it.
+                Ok((_, Some(target))) if connection.answers_plainly(target) => true,
+                Ok((bytes, _)) => {
                     buf.put_slice(bytes);
                     if is_content {
                         connection.idle.borrow_mut().receive(engine.now(), bytes.len());
@@ -622,6 +661,16 @@ impl Read for Io {
                     // The connection ends without hyper.
                     return Poll::Pending;
                 }
+            };
+            fresh = 0;
+            if reads_left == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            reads_left -= 1;
+            // Another request may be here already.
+            if is_answered {
+                continue;
             }
             match connection.transport.poll_read(cx, &mut ReadBuf::new(&mut scratch[..room])) {
                 Poll::Pending => {
@@ -635,8 +684,6 @@ impl Read for Io {
                 Poll::Ready(count) => fresh = count?,
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 }
 
@@ -675,17 +722,17 @@ impl Io {
         }
     }
 
-    /// Sends what is left of a prepared answer in the place of the head that hyper has made.
+    /// Sends what is left of a prepared answer in the place of the head that hyper has made. What stands behind that is another answer.
     fn poll_send_prepared(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let mut prepared = self.0.prepared.borrow_mut();
         let Some(rest) = &mut *prepared else { unreachable!("asked only when there is one") };
         while !rest.is_empty() {
             let sent = ready!(self.0.transport.poll_send(cx, &[IoSlice::new(rest)]))?;
-            rest.drain(..sent);
+            rest.advance(sent);
             self.0.show_life();
         }
         *prepared = None;
-        Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()))
+        Poll::Ready(Ok(head_length(&slices[0])))
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
@@ -704,6 +751,18 @@ impl Io {
             self.0.show_life();
         }
         sent
+    }
+}
+
+/// How many of the bytes are the head of an answer, with interim ones before it: nobody waits for those any more.
+fn head_length(bytes: &[u8]) -> usize {
+    let mut length = 0;
+    loop {
+        let rest = &bytes[length..];
+        length += rest.windows(4).position(|end| end == b"\r\n\r\n").map_or(rest.len(), |at| at + 4);
+        if length == bytes.len() || !rest.starts_with(b"HTTP/1.1 1") {
+            return length;
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, header, request};
-use http_body::Body;
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
 
 use super::body::{ResponseBody, ResponseStream};
@@ -30,6 +30,8 @@ pub(crate) struct Exchange {
     /// The configuration of the WebSocket it is about to become, where that is not its server's.
     pub(crate) websocket: RefCell<Option<Rc<WebSocketConfig>>>,
     body: RefCell<Option<Incoming>>,
+    /// What the body gave when somebody looked whether all of it is there: the next piece.
+    ahead: RefCell<Option<BodyFrame>>,
     reply: RefCell<Reply>,
     /// The outgoing body when it is streamed.
     pub(crate) stream: RefCell<Option<Rc<ResponseStream>>>,
@@ -42,6 +44,9 @@ pub(crate) struct Exchange {
     /// Bytes of the body that have been read.
     body_size: Cell<u64>,
 }
+
+/// What a body gives; `None` at its end.
+type BodyFrame = Option<hyper::Result<Frame<Bytes>>>;
 
 /// How far the answer is.
 pub(crate) enum Reply {
@@ -72,6 +77,7 @@ impl Exchange {
                 route,
                 websocket: RefCell::default(),
                 body: RefCell::new((!body.is_end_stream()).then_some(body)),
+                ahead: RefCell::default(),
                 reply: RefCell::new(Reply::Waiting(None)),
                 stream: RefCell::new(None),
                 is_watched: Cell::new(false),
@@ -148,9 +154,9 @@ impl Exchange {
         is_kept && self.head.method != Method::HEAD && self.connection.takes_prepared()
     }
 
-    /// Answers an exchange that takes it with the bytes of a whole answer.
-    pub(crate) fn answer_prepared(&self, bytes: &[u8]) {
-        self.connection.send_prepared(bytes);
+    /// Answers an exchange that takes it with a whole answer. `head` serves as a buffer.
+    pub(crate) fn answer_prepared(&self, head: &mut Vec<u8>, content: &[u8]) {
+        self.connection.send_prepared(head, content);
         if let Reply::Waiting(Some(waker)) = self.reply.replace(Reply::Prepared) {
             waker.wake();
         }
@@ -248,6 +254,28 @@ impl Exchange {
         }
     }
 
+    /// The whole body, if it has come: with a head that is small, so has the body most of the time. `None` leaves it to `read_body`.
+    pub(crate) fn take_whole_body(&self) -> Option<Bytes> {
+        let mut body = self.body.borrow_mut();
+        let reader = body.as_mut().filter(|_| self.ahead.borrow().is_none())?;
+        // Of a body in chunks nobody knows yet.
+        let length = reader.size_hint().exact()?;
+        let mut cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(frame) = Pin::new(reader).poll_frame(&mut cx) else { return None };
+        let is_whole =
+            |frame: &Frame<Bytes>| frame.data_ref().is_some_and(|data| data.len() as u64 == length);
+        match frame {
+            Some(Ok(frame)) if is_whole(&frame) => {
+                *body = None;
+                frame.into_data().ok()
+            }
+            frame => {
+                *self.ahead.borrow_mut() = Some(frame);
+                None
+            }
+        }
+    }
+
     /// Reads the next piece of the body; it arrives as an event.
     pub(crate) fn read_body(self: &Rc<Self>) {
         let exchange = Rc::clone(self);
@@ -272,7 +300,12 @@ impl Exchange {
 
     async fn next_piece(&self, mut body: Incoming) -> Result<Option<bytes::Bytes>, BodyError> {
         loop {
-            match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            let ahead = self.ahead.take();
+            let frame = match ahead {
+                Some(frame) => frame,
+                None => poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await,
+            };
+            match frame {
                 Some(Ok(frame)) => {
                     // Trailers carry nothing for a Request.
                     if let Ok(data) = frame.into_data() {

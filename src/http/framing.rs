@@ -61,7 +61,8 @@ pub const MAX_FIELDS: usize = 198;
 impl Framing {
     /// Follows a connection from its first byte. `max_content` is the largest Content-Length that is not refused.
     pub const fn new(max_content: u64) -> Self {
-        let follower = Follower { state: State::Between { has_cr: false }, max_content, target: Vec::new() };
+        let state = State::Between { has_cr: false };
+        let follower = Follower { state, max_content, target: Vec::new(), plain_length: 0 };
         Self { follower, kept: Kept::new() }
     }
 
@@ -74,19 +75,37 @@ impl Framing {
     ///
     /// The peer is refused, from now on. What was right before that has been returned by earlier calls.
     pub fn receive<'a>(&'a mut self, fresh: &'a mut [u8], room: usize) -> Result<&'a [u8], Refusal> {
-        if self.kept.is_empty() {
-            let ready = self.follower.follow(fresh)?;
+        self.receive_request(fresh, room).map(|(bytes, _)| bytes)
+    }
+
+    /// As `receive`; with the target, when the bytes are a whole request that says nothing else about its answer: a GET of HTTP/1.1 without
+    /// content, conditions, or a word on what becomes of the connection.
+    ///
+    /// # Errors
+    ///
+    /// As `receive`.
+    pub fn receive_request<'a>(
+        &'a mut self,
+        fresh: &'a mut [u8],
+        room: usize,
+    ) -> Result<(&'a [u8], Option<&'a [u8]>), Refusal> {
+        let Self { follower, kept } = self;
+        let bytes = if kept.is_empty() {
+            let ready = follower.follow(fresh)?;
             let end = ready.start + ready.len().min(room);
-            self.kept.replace(&fresh[end..], ready.end - end);
-            return Ok(&fresh[ready.start..end]);
-        }
-        self.kept.extend(fresh);
-        if self.kept.ready == 0 {
-            let ready = self.follower.follow(self.kept.unread())?;
-            self.kept.start += ready.start;
-            self.kept.ready = ready.len();
-        }
-        Ok(self.kept.take(room))
+            kept.replace(&fresh[end..], ready.end - end);
+            &fresh[ready.start..end]
+        } else {
+            kept.extend(fresh);
+            if kept.ready == 0 {
+                let ready = follower.follow(kept.unread())?;
+                kept.start += ready.start;
+                kept.ready = ready.len();
+            }
+            kept.take(room)
+        };
+        let is_whole = bytes.len() == mem::take(&mut follower.plain_length);
+        Ok((bytes, (is_whole && !bytes.is_empty()).then_some(&follower.target)))
     }
 
     /// Whether a request has begun whose head is not complete. Empty lines begin none.
@@ -183,6 +202,8 @@ struct Follower {
     state: State,
     max_content: u64,
     target: Vec<u8>,
+    /// Bytes of the head that was just completed, if it says nothing but its target; otherwise 0.
+    plain_length: usize,
 }
 
 #[derive(Debug)]
@@ -227,7 +248,9 @@ impl Follower {
             let content = head.content(lines, self.max_content)?;
             self.target.clear();
             self.target.extend_from_slice(&lines[head.line.target()]);
+            let is_plain = head.is_plain(lines);
             let begin = head.hide_target(lines);
+            self.plain_length = if is_plain { end - begin } else { 0 };
             *ready = ready.end + begin..ready.end + end;
             self.state = content;
         }
@@ -272,6 +295,8 @@ struct Head {
     has_host: bool,
     is_chunked: bool,
     length: Option<Length>,
+    /// A field has been seen that bears on the answer beside the target, or on the connection.
+    has_more_to_say: bool,
 }
 
 /// A Content-Length. Two are the same only when they are written the same: `3` and `03` are not.
@@ -292,6 +317,7 @@ impl Head {
             has_host: false,
             is_chunked: false,
             length: None,
+            has_more_to_say: false,
         }
     }
 
@@ -312,6 +338,14 @@ impl Head {
 
     fn take(&mut self, Field { name, value }: Field<'_>) -> Result<(), Refusal> {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        self.has_more_to_say |= match name.len() {
+            6 => is(b"expect"),
+            7 => is(b"upgrade"),
+            10 if is(b"connection") => !value.eq_ignore_ascii_case(b"keep-alive"),
+            14 => is(b"content-length"),
+            17 => is(b"transfer-encoding") || is(b"sec-websocket-key"),
+            _ => false,
+        } || name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"if-"));
         let is_ambiguous = match name.len() {
             // §3.2: a server MUST respond with 400 to a request with more than one Host.
             4 if is(b"host") => mem::replace(&mut self.has_host, true),
@@ -350,6 +384,11 @@ impl Head {
             // §6.3: a request that has both ought to be handled as an error.
             (true, _) => Err(Refusal::BadRequest),
         }
+    }
+
+    /// Whether this head, now complete in `input`, is of a GET in HTTP/1.1 that says nothing but its target.
+    fn is_plain(&self, input: &[u8]) -> bool {
+        !self.has_more_to_say && !self.line.is_1_0 && input[..self.line.method_end] == *b"GET"
     }
 
     /// Puts `/` in the place of the target. Returns where the head begins now.
@@ -986,6 +1025,50 @@ mod tests {
             ("too many fields", field(&vec!["X: 1"; MAX_FIELDS].join("\r\n")), FieldsTooLarge),
             ("a bad request behind a good one", [get("/"), field("X : a")].concat(), BadRequest),
         ]
+    }
+
+    #[test]
+    fn a_request_that_says_nothing_but_its_target_is_told_with_it() {
+        let plain = |request: &str, room: usize| {
+            let mut framing = Framing::new(MAX_CONTENT);
+            let mut bytes = request.as_bytes().to_vec();
+            let (_, target) = framing.receive_request(&mut bytes, room).unwrap();
+            target.map(<[u8]>::to_vec)
+        };
+        for fields in ["", "Accept: */*\r\n", "connection: Keep-Alive\r\n", "Range: bytes=0-1\r\nIfx: 1\r\n"]
+        {
+            let request = format!("\r\nGET /a?b HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            assert_eq!(plain(&request, usize::MAX).unwrap(), b"/a?b", "{fields:?}");
+            assert_eq!(plain(&format!("{request}GET"), usize::MAX).unwrap(), b"/a?b", "{fields:?}");
+            assert_eq!(plain(&request, 20), None, "not the whole of it");
+        }
+        for fields in [
+            "Connection: close\r\n",
+            "Connection: keep-alive, upgrade\r\n",
+            "Expect: 100-continue\r\n",
+            "Upgrade: x\r\n",
+            "Content-Length: 0\r\n",
+            "Transfer-Encoding: chunked\r\n",
+            "Sec-WebSocket-Key: x\r\n",
+            "If-None-Match: *\r\n",
+            "if-modified-since: x\r\n",
+        ] {
+            let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            assert_eq!(plain(&request, usize::MAX), None, "{fields:?}");
+        }
+        for line in ["HEAD / HTTP/1.1", "POST / HTTP/1.1", "GET / HTTP/1.0", "get / HTTP/1.1"] {
+            assert_eq!(plain(&format!("{line}\r\nHost: a\r\n\r\n"), usize::MAX), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_request_is_none_of_its_own() {
+        let mut framing = Framing::new(MAX_CONTENT);
+        let mut bytes = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
+        let length = bytes.len() - 1;
+        assert_eq!(framing.receive_request(&mut bytes, 10).unwrap().1, None);
+        let (rest, target) = framing.receive_request(&mut [], usize::MAX).unwrap();
+        assert_eq!((rest.len(), target), (length - 10, None));
     }
 
     #[test]

@@ -94,7 +94,9 @@ function sendPlain(exchange, value, fail) {
     return true;
   }
   const isUntyped = content instanceof Uint8Array && content.length > 0 && findField(fields, 'content-type') === undefined;
-  engine().respond(exchange.key, status, statusText || undefined, isUntyped ? fields + OCTETS : fields, content);
+  const native = engine();
+  native.respond(exchange.key, status, statusText || undefined, isUntyped ? fields + OCTETS : fields, content);
+  if (content instanceof Uint8Array && content.length >= LARGE) native.freeBytes(content.buffer);
   return true;
 }
 
@@ -150,6 +152,12 @@ function cookieFields({ cookies }) {
     .map((line) => (isField('set-cookie', line) ? field('set-cookie', line) : ''))
     .join('');
 }
+
+/**
+ * Bytes of a content from which on its memory is given back at once: to wait for the garbage collector, and to have other memory for the
+ * next one, costs more than to send them.
+ */
+const LARGE = 16 * 1024;
 
 /** What bytes are when nobody says. */
 const OCTETS = field('content-type', 'application/octet-stream');

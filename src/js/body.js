@@ -57,6 +57,23 @@ async function wholeBody(exchange) {
   return whole;
 }
 
+/**
+ * The whole body as bytes; at once, if it has come.
+ * @param {Exchange} exchange
+ */
+function bytesOf(exchange) {
+  const whole = exchange.takeBody(false);
+  return whole === undefined ? wholeBody(exchange) : new Uint8Array(whole);
+}
+
+/**
+ * The whole body as text; at once, if it has come.
+ * @param {Exchange} exchange
+ */
+function textOf(exchange) {
+  return exchange.takeBody(true) ?? wholeBody(exchange).then(decode);
+}
+
 /** @param {undefined | false} piece */
 function failure(piece) {
   return piece === false ? new Error('Request body exceeded maxRequestBodySize') : connectionClosed();
@@ -72,4 +89,4 @@ function decode(bytes) {
   return decoder.decode(bytes);
 }
 
-module.exports = { bodyStream, decode, wholeBody };
+module.exports = { bodyStream, bytesOf, textOf };

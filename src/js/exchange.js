@@ -20,6 +20,8 @@ const waiting = /** @type {Map<number, Exchange>} */ (new Map());
 class Exchange {
   /** The request's signal, once touched. @type {AbortController | undefined} */
   controller;
+  /** What follows the signal without its being touched. @type {{ abort(reason: unknown): void } | undefined} */
+  follower;
   /** The WebSocket it became. @type {any} */
   socket;
   /** The answer being streamed. @type {{ abort(reason: unknown): void, resume(): void } | undefined} */
@@ -98,7 +100,7 @@ class Exchange {
   get signal() {
     if (this.controller === undefined) {
       this.controller = new AbortController();
-      if (this.socket !== undefined) Socket.abortWith(this.socket, this.controller);
+      if (this.socket !== undefined) this.#abortWithSocket();
       else this.watch();
       // The client had left before anybody asked.
       if (this.isAborted) this.controller.abort(connectionClosed());
@@ -110,7 +112,41 @@ class Exchange {
   upgradeTo(/** @type {any} */ socket) {
     this.socket = socket;
     waiting.delete(this.key);
-    if (this.controller !== undefined) Socket.abortWith(socket, this.controller);
+    if (this.controller !== undefined || this.follower !== undefined) this.#abortWithSocket();
+  }
+
+  /** Has `follower` hear of what aborts the signal, from now on. */
+  followBy(/** @type {{ abort(reason: unknown): void }} */ follower) {
+    this.follower = follower;
+    this.watch();
+    if (this.isAborted) follower.abort(connectionClosed());
+  }
+
+  /** The socket holds what follows it, not the exchange. */
+  #abortWithSocket() {
+    const { controller, follower } = this;
+    Socket.abortWith(this.socket, {
+      abort(reason) {
+        controller?.abort(reason);
+        follower?.abort(reason);
+      },
+    });
+  }
+
+  #abortSignals(/** @type {unknown} */ reason) {
+    this.controller?.abort(reason);
+    this.follower?.abort(reason);
+  }
+
+  /**
+   * All of the request's body, if it has come: then nothing has to be waited for. As text, what is no UTF-8 is U+FFFD and a byte order mark
+   * is left out.
+   * @template {boolean} T
+   * @param {T} asText
+   * @returns {(T extends true ? string : ArrayBuffer) | undefined}
+   */
+  takeBody(asText) {
+    return engine().takeBody(this.key, asText);
   }
 
   /** Reads the next piece of the request's body. */
@@ -151,7 +187,7 @@ class Exchange {
   abort() {
     this.end();
     const reason = connectionClosed();
-    if (!this.isAborted) this.controller?.abort(reason);
+    if (!this.isAborted) this.#abortSignals(reason);
     this.isAborted = true;
     this.answer?.abort(reason);
     this.receiveBody(undefined);

@@ -5,7 +5,7 @@
 
 const { markAsUncloneable = () => {} } = /** @type {any} */ (require('node:worker_threads'));
 
-const { bodyStream, decode, wholeBody } = require('./body.js');
+const { bodyStream, bytesOf, textOf } = require('./body.js');
 const { replaceFields, splitFields } = require('./fields.js');
 const globals = require('./globals.js');
 const { ownsHostInstances, standInFor } = require('./stand-in.js');
@@ -117,36 +117,29 @@ class LazyRequest {
   }
 
   async arrayBuffer() {
-    return LazyRequest.#canRead(this) ? (await LazyRequest.#read(this)).buffer : LazyRequest.#hostOf(this).arrayBuffer();
+    return LazyRequest.#takeBody(this) ? (await bytesOf(this.#exchange)).buffer : LazyRequest.#hostOf(this).arrayBuffer();
   }
 
   async bytes() {
-    return LazyRequest.#canRead(this) ? LazyRequest.#read(this) : LazyRequest.#hostOf(this).bytes();
+    return LazyRequest.#takeBody(this) ? bytesOf(this.#exchange) : LazyRequest.#hostOf(this).bytes();
   }
 
   async json() {
-    return LazyRequest.#canRead(this) ? JSON.parse(decode(await LazyRequest.#read(this))) : LazyRequest.#hostOf(this).json();
+    return LazyRequest.#takeBody(this) ? parse(textOf(this.#exchange)) : LazyRequest.#hostOf(this).json();
   }
 
   async text() {
-    return LazyRequest.#canRead(this) ? decode(await LazyRequest.#read(this)) : LazyRequest.#hostOf(this).text();
+    return LazyRequest.#takeBody(this) ? textOf(this.#exchange) : LazyRequest.#hostOf(this).text();
   }
 
   /**
-   * Whether the body can be read past the host.
+   * Takes the body, to read it past the host. False when there is none, or the host has it.
    * @param {LazyRequest} request
    */
-  static #canRead(request) {
-    return request.#exchange.hasBody && request.#host === undefined && !request.#isUsed;
-  }
-
-  /**
-   * The whole body.
-   * @param {LazyRequest} request
-   */
-  static #read(request) {
+  static #takeBody(request) {
+    if (!request.#exchange.hasBody || request.#host !== undefined || request.#isUsed) return false;
     request.#isUsed = true;
-    return wholeBody(request.#exchange);
+    return true;
   }
 
   /**
@@ -159,7 +152,7 @@ class LazyRequest {
     if (request.#host === undefined) {
       // What was read past the host must not be read again.
       const body = request.#isUsed ? SPENT : exchange.hasBody ? bodyStream(exchange) : undefined;
-      const host = new HostRequest(...hostArguments(exchange, body, request.#headers));
+      const host = new HostRequest(...hostArguments(exchange, body, request.#headers, exchange.signal));
       if (request.#isUsed) host.arrayBuffer();
       request.#host = host;
       request.#headers ??= host.headers;
@@ -190,16 +183,66 @@ const SPENT = new Uint8Array(0);
 
 /**
  * An incoming request that the host made: for hosts that look inside theirs.
+ *
+ * In Node the host is not told of the signal: a signal to follow is most of what a request costs there. It has one of its own instead,
+ * which its copies follow, and which is made to tell them when the request's signal aborts.
  */
 class HostedRequest extends HostRequest {
   #exchange;
   /** @type {string | undefined} */
   #url;
+  /** The body as the host was given it. */
+  #stream;
+  /** The body was read past the host. */
+  #isUsed = false;
 
   /** @param {Exchange} exchange */
   constructor(exchange) {
-    super(...hostArguments(exchange, exchange.hasBody ? bodyStream(exchange) : undefined));
+    const body = exchange.hasBody ? bodyStream(exchange) : undefined;
+    super(...hostArguments(exchange, body, undefined, isBun ? exchange.signal : undefined));
     this.#exchange = exchange;
+    this.#stream = body;
+    if (!isBun) exchange.followBy(new Followers(super.signal));
+  }
+
+  get signal() {
+    return isBun ? super.signal : this.#exchange.signal;
+  }
+
+  get bodyUsed() {
+    return this.#isUsed || super.bodyUsed;
+  }
+
+  async arrayBuffer() {
+    return this.#takeBody() ? (await bytesOf(this.#exchange)).buffer : super.arrayBuffer();
+  }
+
+  async bytes() {
+    return this.#takeBody() ? bytesOf(this.#exchange) : super.bytes();
+  }
+
+  async json() {
+    return this.#takeBody() ? parse(textOf(this.#exchange)) : super.json();
+  }
+
+  async text() {
+    return this.#takeBody() ? textOf(this.#exchange) : super.text();
+  }
+
+  /** Takes the body, to read it past the host. False when there is none, or it has been touched. In Bun the host is as fast. */
+  #takeBody() {
+    const stream = this.#stream;
+    // A clone leaves another stream in its place.
+    if (isBun || stream === undefined || super.body !== stream || super.bodyUsed || stream.locked) return false;
+    // For good: what is read past the host must not be read again.
+    stream.getReader();
+    this.#isUsed = true;
+    return true;
+  }
+
+  clone() {
+    const copy = super.clone();
+    return isBun ? copy : new HostRequest(copy, { signal: this.signal, referrer: '' });
   }
 
   get method() {
@@ -219,6 +262,32 @@ class HostedRequest extends HostRequest {
   }
 }
 
+/**
+ * @param {string | Promise<string>} text
+ */
+async function parse(text) {
+  return JSON.parse(typeof text === 'string' ? text : await text);
+}
+
+/**
+ * Those who follow a signal of the host's. Only its controller could abort it, and nobody has that.
+ */
+class Followers {
+  #signal;
+
+  /** @param {AbortSignal} signal */
+  constructor(signal) {
+    this.#signal = signal;
+  }
+
+  /** Tells them that it has aborted. @param {unknown} reason */
+  abort(reason) {
+    if (this.#signal.aborted) return;
+    Object.defineProperties(this.#signal, { aborted: { value: true }, reason: { value: reason } });
+    this.#signal.dispatchEvent(new Event('abort'));
+  }
+}
+
 /** @param {Exchange} exchange */
 function urlOfExchange(exchange) {
   return urlOf(exchange.server.scheme, exchange.field('host'), exchange.target);
@@ -229,9 +298,10 @@ function urlOfExchange(exchange) {
  * @param {Exchange} exchange
  * @param {BodyInit | undefined} body
  * @param {Headers} [headers] in place of the exchange's
+ * @param {AbortSignal} [signal]
  * @returns {[string, any]}
  */
-function hostArguments(exchange, body, headers) {
+function hostArguments(exchange, body, headers, signal) {
   const url = urlOfExchange(exchange);
   return [
     URL.canParse(url) ? url : PLACEHOLDER + (url.startsWith('/') ? url : ''),
@@ -240,7 +310,7 @@ function hostArguments(exchange, body, headers) {
       headers: headers ?? splitFields(exchange.fields),
       credentials: 'include',
       referrer: '',
-      signal: exchange.signal,
+      ...(signal !== undefined && { signal }),
       ...(body !== undefined && { body, duplex: 'half' }),
     },
   ];

@@ -114,7 +114,8 @@ class Response {
   clone() {
     if (this.#host !== undefined || this.#isUsed) return Response.#of(Response.#hostOf(this).clone());
     const copy = new Response();
-    copy.#content = this.#content;
+    // The memory of bytes goes back when they are sent.
+    copy.#content = this.#content instanceof Uint8Array ? copyOf(this.#content) : this.#content;
     copy.#status = this.#status;
     copy.#statusText = this.#statusText;
     copy.#fields = Response.#currentFields(this);
@@ -202,8 +203,10 @@ class Response {
     };
     take = (value) => {
       if (!isOurs(value) || value.#host !== undefined || value.#isUsed) return undefined;
-      value.#isUsed = value.#content !== null;
-      return { status: value.#status, statusText: value.#statusText, fields: Response.#currentFields(value), content: value.#content };
+      const content = value.#content;
+      value.#isUsed = content !== null;
+      if (content instanceof Uint8Array) value.#content = SPENT;
+      return { status: value.#status, statusText: value.#statusText, fields: Response.#currentFields(value), content };
     };
   }
 }
@@ -214,11 +217,25 @@ class Response {
  */
 function contentOf(body) {
   if (ArrayBuffer.isView(body)) {
-    return body.buffer instanceof ArrayBuffer ? new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice() : undefined;
+    return body.buffer instanceof ArrayBuffer ? copyOf(new Uint8Array(body.buffer, body.byteOffset, body.byteLength)) : undefined;
   }
-  if (body instanceof ArrayBuffer) return new Uint8Array(body.slice(0));
+  if (body instanceof ArrayBuffer) return copyOf(new Uint8Array(body));
   return body instanceof Blob ? body : undefined;
 }
+
+/**
+ * A copy in memory of its own.
+ * @param {Uint8Array} bytes
+ */
+function copyOf(bytes) {
+  // Not zeroed before it is written to.
+  const copy = new Uint8Array(Buffer.allocUnsafeSlow(bytes.byteLength).buffer);
+  copy.set(bytes);
+  return copy;
+}
+
+/** In place of bytes that have been taken. */
+const SPENT = new Uint8Array(0);
 
 const TEXT = field('content-type', 'text/plain;charset=UTF-8');
 const JSON_TYPE = field('content-type', 'application/json');

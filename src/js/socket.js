@@ -56,7 +56,7 @@ class Socket {
   #binaryType = 'nodebuffer';
   /** @type {string | undefined} */
   #address;
-  /** The signal of the request it was. @type {AbortController | undefined} */
+  /** Aborts the signal of the request it was. @type {{ abort(reason: unknown): void } | undefined} */
   #abort;
   /** What the handshake agreed to. */
   #agreed = NOTHING;
@@ -138,7 +138,7 @@ class Socket {
   /**
    * Aborts `controller` when the socket closes.
    * @param {Socket} ws
-   * @param {AbortController} controller
+   * @param {{ abort(reason: unknown): void }} controller
    */
   static abortWith(ws, controller) {
     if (ws.#cause === undefined) ws.#abort = controller;

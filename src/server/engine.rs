@@ -57,6 +57,8 @@ pub(crate) struct Engine {
     pub(crate) inflater: RefCell<Inflater>,
     /// Every read goes here first: one buffer for all sockets.
     pub(crate) scratch: RefCell<Box<[u8]>>,
+    /// The head of an answer while it is made.
+    pub(crate) head: RefCell<Vec<u8>>,
     clock: RefCell<Clock<Timer>>,
     /// Who is woken by an alarm.
     pub(crate) alarms: RefCell<Slots<Waker>>,
@@ -110,6 +112,7 @@ impl Engine {
             deflater: RefCell::default(),
             inflater: RefCell::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            head: RefCell::default(),
             clock: RefCell::new(Clock::new()),
             alarms: RefCell::new(Slots::new()),
             armed: Cell::new(u64::MAX),
