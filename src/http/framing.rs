@@ -338,14 +338,7 @@ impl Head {
 
     fn take(&mut self, Field { name, value }: Field<'_>) -> Result<(), Refusal> {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-        self.has_more_to_say |= match name.len() {
-            6 => is(b"expect"),
-            7 => is(b"upgrade"),
-            10 if is(b"connection") => !value.eq_ignore_ascii_case(b"keep-alive"),
-            14 => is(b"content-length"),
-            17 => is(b"transfer-encoding") || is(b"sec-websocket-key"),
-            _ => false,
-        } || name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"if-"));
+        self.has_more_to_say |= bears_on_answer(name, value);
         let is_ambiguous = match name.len() {
             // §3.2: a server MUST respond with 400 to a request with more than one Host.
             4 if is(b"host") => mem::replace(&mut self.has_host, true),
@@ -398,6 +391,23 @@ impl Head {
         input.copy_within(..start, begin);
         input[end - 1] = b'/';
         begin
+    }
+}
+
+/// Whether a field bears on the answer to a GET beside the target, or on the connection.
+fn bears_on_answer(name: &[u8], value: &[u8]) -> bool {
+    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+    // By the first letter, in either case: most fields begin with another one.
+    match name.first().map(|letter| letter | 0x20) {
+        Some(b'c') => {
+            (is(b"connection") && !value.eq_ignore_ascii_case(b"keep-alive")) || is(b"content-length")
+        }
+        Some(b'e') => is(b"expect"),
+        Some(b'i') => name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"if-")),
+        Some(b's') => is(b"sec-websocket-key"),
+        Some(b't') => is(b"transfer-encoding"),
+        Some(b'u') => is(b"upgrade"),
+        _ => false,
     }
 }
 
