@@ -33,6 +33,8 @@ const GOALS = [
   goal('hello', { bun: 1, uws: 0.9, http: 2.8, hono: 4 }),
   goal('hello-host', { hono: 1.5 }),
   goal('json', { bun: 0.9, uws: 0.9, http: 2.8, hono: 4 }),
+  goal('hello', { bun: 1, uws: 0.9, http: 2.8, hono: 4 }, 'per_second', 'mantou-register'),
+  goal('json', { bun: 0.9, uws: 0.9, http: 2.8, hono: 4 }, 'per_second', 'mantou-register'),
   goal('static', { bun: 1.2 }),
   goal('echo-1', { bun: 0.95 }, 'per_second', 'mantou-bun'),
   goal('echo-16', { bun: 0.95 }, 'per_second', 'mantou-bun'),

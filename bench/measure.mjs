@@ -91,7 +91,11 @@ function prepare() {
  */
 async function startable({ peers: asked, runtimes, node, workloads, cores }) {
   const all = peersOn(node);
-  const isWanted = { mantou: runtimes.includes('node'), 'mantou-bun': runtimes.includes('bun') };
+  const isWanted = {
+    mantou: runtimes.includes('node'),
+    'mantou-register': runtimes.includes('node'),
+    'mantou-bun': runtimes.includes('bun'),
+  };
   const speaks = new Set(workloads.flatMap((name) => [WORKLOADS[name].kind, ...(WORKLOADS[name].hasFloor ? ['floor'] : [])]));
   const names = (asked ?? Object.keys(all)).filter((name) => {
     if (!(name in all)) throw new Error(`no peer ${name}; there are ${Object.keys(all).join()}`);

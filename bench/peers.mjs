@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { bunBinary } from '../__test__/support/bun.mjs';
+import { root } from '../scripts/steps.mjs';
 
 const servers = fileURLToPath(new URL('servers', import.meta.url));
 const generator = fileURLToPath(new URL('load/target/release/mantou-load', import.meta.url));
@@ -21,6 +22,7 @@ const generator = fileURLToPath(new URL('load/target/release/mantou-load', impor
 export const TITLES = {
   bun: 'Bun',
   mantou: 'mantou',
+  'mantou-register': 'mantou/register',
   'mantou-bun': 'mantou in Bun',
   uws: 'uWebSockets.js',
   ws: 'ws',
@@ -40,9 +42,12 @@ const PATIENCE = 60;
 export function peersOn(node) {
   const bun = bunBinary() ?? 'bun';
   const script = (/** @type {string} */ name) => join(servers, name);
+  const register = join(root, 'register.js');
   return {
     bun: { speaks: ['websocket', 'http'], commands: [[bun, script('bun.mjs')]] },
     mantou: { speaks: ['websocket', 'http'], commands: [[node, script('mantou.mjs')]] },
+    // With its Response and Request as the global ones, as @hono/node-server has its own.
+    'mantou-register': { speaks: ['http'], commands: [[node, '--require', register, script('mantou.mjs')]] },
     'mantou-bun': { speaks: ['websocket', 'http'], commands: [[bun, script('mantou.mjs')]] },
     uws: {
       speaks: ['websocket', 'http'],

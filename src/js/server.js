@@ -87,7 +87,7 @@ class ServerState {
   hasShownAddress = false;
   scheme = 'http';
 
-  /** Of `serve()`, for handlers that an upgrade brings: they are not to run in that of a request. */
+  /** Of `serve()`, for what is to run in no request's: handlers that an upgrade brings, sources of streams. */
   #context = captureContext();
   /** What upgrades have brought. @type {WeakMap<object, OwnWebSocket>} */
   #ownWebSockets = new WeakMap();
@@ -118,6 +118,16 @@ class ServerState {
    */
   routeOf(number) {
     return number < 0 ? undefined : (this.routes?.handlerOf(number) ?? this.formerRoutes?.handlerOf(number));
+  }
+
+  /**
+   * Calls a method in the async context of `serve()`.
+   * @template T
+   * @param {() => T} method
+   * @param {unknown} thisArg
+   */
+  run(method, thisArg) {
+    return scopeOf(this.#context).runInAsyncScope(method, thisArg);
   }
 
   /** @param {WebSocketOptions} websocket */

@@ -95,7 +95,10 @@ class StreamedAnswer {
   #read() {
     if (this.#isReading || this.#isOver) return;
     this.#isReading = true;
-    this.#reader.read().then(
+    const { server } = this.#exchange;
+    // A source that is pulled finds itself where the handler was, whoever asks for more.
+    const read = /** @type {Promise<ReadableStreamReadResult<unknown>>} */ (server.run(this.#reader.read, this.#reader));
+    read.then(
       (result) => this.#take(result),
       (error) => this.#fail(error),
     );
