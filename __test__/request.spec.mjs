@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { inspect } from 'node:util';
+import { differs } from './differences.mjs';
 import { calls } from './support/calls.mjs';
 import { cleanUp } from './support/connect.mjs';
 import { killPrograms, run } from './support/program.mjs';
@@ -376,7 +377,9 @@ describe('a request', () => {
     );
 
     const [text, isUsed, copy, again] = outcomes;
-    assert.deepEqual([text, isUsed, copy.name, again.name], ['once', true, 'TypeError', 'TypeError']);
+    // Bun makes one without a body.
+    const refusal = differs('host-classes') ? 'TypeError' : undefined;
+    assert.deepEqual([text, isUsed, copy.name, again.name], ['once', true, refusal, 'TypeError']);
   });
 
   test('can be read in pieces and be left half read', async () => {
