@@ -2,10 +2,9 @@
 // Request and Response beside those of every Node that is supported, with and without `mantou/register`: their specs, run on each.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { runToEnd } from './support/child.mjs';
 import { nodeBinary, nodesRequired } from './support/nodes.mjs';
 
 /** One before the host kept the parts of its requests in private fields, and those since. */
@@ -39,21 +38,10 @@ test('this Node passes them with mantou/register', { timeout }, async () => {
  * @param {Record<string, string>} env
  */
 async function pass(node, spec, env) {
-  const inherited = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !['NODE_OPTIONS', 'NODE_TEST_CONTEXT'].includes(name)),
-  );
   const file = fileURLToPath(new URL(spec, import.meta.url));
-  const child = spawn(node, ['--test-reporter=tap', file], {
-    env: { ...inherited, ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
-    timeout,
-  });
-  let output = '';
-  child.stdout.setEncoding('utf8').on('data', (text) => {
-    output += text;
-  });
-  const [code, signal] = await once(child, 'close');
-  const failed = output.split('\n').filter((line) => /^ *not ok/.test(line));
+  const { code, signal, stdout, stderr } = await runToEnd(node, ['--test-reporter=tap', file], { env, timeout });
+  const failed = stdout.split('\n').filter((line) => /^ *not ok/.test(line));
+  process.stderr.write(stderr);
   assert.deepEqual({ code, signal, failed }, { code: 0, signal: null, failed: [] });
-  assert.match(output, /^# pass [1-9]\d+$/m);
+  assert.match(stdout, /^# pass [1-9]\d+$/m);
 }

@@ -1,10 +1,9 @@
 // Servers in the workers of node:cluster. Each play runs in processes of its own (fixtures/cluster.mjs).
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { runToEnd } from './support/child.mjs';
 import { isOracle } from './support/target.mjs';
 
 const program = fileURLToPath(new URL('fixtures/cluster.mjs', import.meta.url));
@@ -14,22 +13,9 @@ const IN_USE = ['EADDRINUSE', 'Failed to start server. Is port N in use?'];
 
 /** Plays to the end and returns what was seen. */
 async function play(what) {
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const child = spawn(process.execPath, [program], {
-    env: { ...env, PLAY: what },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: LIMIT,
-    killSignal: 'SIGKILL',
-  });
-  const output = { stdout: '', stderr: '' };
-  for (const stream of ['stdout', 'stderr']) {
-    child[stream].setEncoding('utf8').on('data', (text) => {
-      output[stream] += text;
-    });
-  }
-  const [code, signal] = await once(child, 'close');
-  assert.deepEqual({ code, signal, stderr: output.stderr }, { code: 0, signal: null, stderr: '' });
-  return JSON.parse(output.stdout);
+  const { stdout, ...end } = await runToEnd(process.execPath, [program], { env: { PLAY: what }, timeout: LIMIT });
+  assert.deepEqual(end, { code: 0, signal: null, stderr: '' });
+  return JSON.parse(stdout);
 }
 
 describe('workers of a cluster', { skip: process.platform !== 'linux' && 'Linux only', timeout: LIMIT }, () => {

@@ -460,8 +460,21 @@ describe('a range of a file', () => {
 });
 
 describe('a large file', () => {
+  const LARGE = 40_000_000;
   const size = 8_000_000;
   const content = new Uint8Array(size).map((_, index) => index % 251);
+
+  /** A client that has asked for more than the kernel takes, and does not read. */
+  async function stalled() {
+    write('large', new Uint8Array(LARGE));
+    const server = serve({ routes: { '/d/*': { dir: root } } });
+    const client = await connectTo(server);
+    client.pause();
+    client.write(request('GET', '/d/large'));
+    // By then the server has had the other request, and has sent of the file what the kernel takes.
+    await exchange(server, request('GET', '/d/a.txt'));
+    return { server, client };
+  }
 
   test('arrives whole', async () => {
     write('large', content);
@@ -496,40 +509,25 @@ describe('a large file', () => {
   test('that shrinks on its way ends the connection', {
     skip: !differs('file-that-shrinks') && 'Bun leaves the client waiting',
   }, async () => {
-    write('large', new Uint8Array(40_000_000));
-    const server = serve({ routes: { '/d/*': { dir: root } } });
-    const client = await connectTo(server);
-    client.pause();
-    client.write(request('GET', '/d/large'));
-    // By then the server has had the other request, and has sent of the file what the kernel takes.
-    await exchange(server, request('GET', '/d/a.txt'));
+    const { client } = await stalled();
     truncateSync(join(root, 'large'), 1000);
     client.resume();
 
     assert.match(await client.ended(), /^(FIN|RST)$/);
-    assert.ok(client.bytes.length < 40_000_000);
+    assert.ok(client.bytes.length < LARGE);
   });
 
   test('does not keep a client waiting that asks for another', async () => {
-    write('large', new Uint8Array(40_000_000));
-    const server = serve({ routes: { '/d/*': { dir: root } } });
-    const slow = await connectTo(server);
-    slow.pause();
-    slow.write(request('GET', '/d/large'));
+    const { server, client: slow } = await stalled();
 
     for (let index = 0; index < 10; index++)
       assert.equal((await exchange(server, request('GET', '/d/a.txt'))).response.text, 'hello world');
     slow.resume();
-    assert.equal((await readResponse(slow)).body.length, 40_000_000);
+    assert.equal((await readResponse(slow)).body.length, LARGE);
   });
 
   test('is let go of when its client leaves', async () => {
-    write('large', new Uint8Array(40_000_000));
-    const server = serve({ routes: { '/d/*': { dir: root } } });
-    const client = await connectTo(server);
-    client.pause();
-    client.write(request('GET', '/d/large'));
-    await exchange(server, request('GET', '/d/a.txt'));
+    const { server, client } = await stalled();
     client.reset();
 
     await server.stop();
@@ -537,16 +535,11 @@ describe('a large file', () => {
   });
 
   test('arrives whole when the server stops meanwhile', async () => {
-    write('large', new Uint8Array(40_000_000));
-    const server = serve({ routes: { '/d/*': { dir: root } } });
-    const client = await connectTo(server);
-    client.pause();
-    client.write(request('GET', '/d/large'));
-    await exchange(server, request('GET', '/d/a.txt'));
+    const { server, client } = await stalled();
     const stopped = server.stop();
     client.resume();
 
-    assert.equal((await readResponse(client)).body.length, 40_000_000);
+    assert.equal((await readResponse(client)).body.length, LARGE);
     await stopped;
   });
 });

@@ -2,12 +2,11 @@
 // One binary for every runtime: the file that was built here serves the oldest Node there is support for, each line since, and Bun.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { bunBinary } from './support/bun.mjs';
+import { runToEnd } from './support/child.mjs';
 import { nodeBinary, nodesRequired } from './support/nodes.mjs';
 
 const program = fileURLToPath(new URL('fixtures/smoke.mjs', import.meta.url));
@@ -61,17 +60,7 @@ test('Bun serves and ends by itself', { timeout }, async () => {
  * @param {string} driver
  */
 async function play(path, driver) {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !['NODE_OPTIONS', 'NODE_TEST_CONTEXT'].includes(name)));
-  const child = spawn(path, [program], { env: { ...env, MANTOU_DRIVER: driver }, stdio: ['ignore', 'pipe', 'pipe'], timeout: 30_000 });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text) => {
-    stderr += text;
-  });
-  const [code, signal] = await once(child, 'close');
-  assert.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: '' });
+  const { stdout, ...end } = await runToEnd(path, [program], { env: { MANTOU_DRIVER: driver }, timeout: 30_000 });
+  assert.deepEqual(end, { code: 0, signal: null, stderr: '' });
   return JSON.parse(stdout);
 }

@@ -2,11 +2,10 @@
 // behind. Each play runs in a process of its own (fixtures/workers.mjs): on Node, polled and watched, and on Bun.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { bunBinary } from './support/bun.mjs';
+import { runToEnd } from './support/child.mjs';
 import { PLACES } from './support/traffic.mjs';
 
 const program = fileURLToPath(new URL('fixtures/workers.mjs', import.meta.url));
@@ -20,23 +19,8 @@ const LIMIT = 120_000;
 
 for (const { name, path, driver } of hosts) {
   describe(`servers in workers (${name})`, { timeout: 4 * LIMIT, skip: process.platform !== 'linux' && 'needs /proc' }, () => {
-    const play = async (what, { place = '', seed = 0 } = {}) => {
-      const { NODE_TEST_CONTEXT: _, NODE_OPTIONS: __, ...env } = process.env;
-      const child = spawn(path, [program], {
-        env: { ...env, MANTOU_DRIVER: driver, PLAY: what, PLACE: place, SEED: String(seed) },
-        stdio: ['ignore', 'pipe', 'pipe'],
-        timeout: LIMIT,
-        killSignal: 'SIGKILL',
-      });
-      const output = { stdout: '', stderr: '' };
-      for (const stream of ['stdout', 'stderr']) {
-        child[stream].setEncoding('utf8').on('data', (text) => {
-          output[stream] += text;
-        });
-      }
-      const [code, signal] = await once(child, 'close');
-      return { code, signal, ...output };
-    };
+    const play = (what, { place = '', seed = 0 } = {}) =>
+      runToEnd(path, [program], { env: { MANTOU_DRIVER: driver, PLAY: what, PLACE: place, SEED: String(seed) }, timeout: LIMIT });
     /** Plays to the end and returns what was seen. */
     const playWell = async (what, how) => {
       const { stdout, ...end } = await play(what, how);

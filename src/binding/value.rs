@@ -27,6 +27,11 @@ pub(super) type Result<T> = std::result::Result<T, Failure>;
 
 /// Strings up to this many UTF-8 bytes are read in one step.
 pub(super) const TEXT_CAPACITY: usize = 64 * 1024;
+/// Bytes of a character in UTF-8.
+const MOST_PER_CHARACTER: usize = 4;
+
+/// How N-API copies a string.
+type GetString = unsafe fn(sys::napi_env, Value, *mut c_char, usize, *mut usize) -> sys::napi_status;
 
 impl From<Failure> for napi::Error {
     fn from(failure: Failure) -> Self {
@@ -216,14 +221,41 @@ impl Js {
         buffer: &mut Vec<u8>,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<R> {
-        let mut length = self.write_text(value, buffer)?;
+        self.with_string(sys::napi_get_value_string_utf8, value, buffer, read)
+    }
+
+    /// The same with the bytes of a string of characters up to U+00FF.
+    pub(super) fn with_latin1<R>(
+        self,
+        value: Value,
+        buffer: &mut Vec<u8>,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R> {
+        self.with_string(sys::napi_get_value_string_latin1, value, buffer, read)
+    }
+
+    fn with_string<R>(
+        self,
+        get: GetString,
+        value: Value,
+        buffer: &mut Vec<u8>,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R> {
+        let write = |buffer: &mut Vec<u8>| {
+            let mut length = 0;
+            // SAFETY: the buffer has `capacity()` writable bytes; N-API reads none of them.
+            let status =
+                unsafe { get(self.0, value, buffer.as_mut_ptr().cast(), buffer.capacity(), &mut length) };
+            check(status).map(|()| length)
+        };
+        let mut length = write(buffer)?;
         // The buffer may have been too small: N-API stops at a character boundary and leaves room for a NUL.
-        if length + 4 >= buffer.capacity() {
+        if length + MOST_PER_CHARACTER >= buffer.capacity() {
             let mut whole = 0;
             // SAFETY: without a buffer N-API only counts.
-            check(unsafe { sys::napi_get_value_string_utf8(self.0, value, ptr::null_mut(), 0, &mut whole) })?;
-            buffer.reserve(whole + 4);
-            length = self.write_text(value, buffer)?;
+            check(unsafe { get(self.0, value, ptr::null_mut(), 0, &mut whole) })?;
+            buffer.reserve(whole + MOST_PER_CHARACTER);
+            length = write(buffer)?;
         }
         // SAFETY: N-API has initialised `length` bytes.
         unsafe { buffer.set_len(length) };
@@ -235,85 +267,16 @@ impl Js {
         Ok(result)
     }
 
-    fn write_text(self, value: Value, buffer: &mut Vec<u8>) -> Result<usize> {
-        let mut length = 0;
-        // SAFETY: the buffer has `capacity()` writable bytes; N-API reads none of them.
-        check(unsafe {
-            sys::napi_get_value_string_utf8(
-                self.0,
-                value,
-                buffer.as_mut_ptr().cast::<c_char>(),
-                buffer.capacity(),
-                &mut length,
-            )
-        })?;
-        Ok(length)
-    }
-
     /// A string as owned UTF-8.
     pub(super) fn as_text(self, value: Value) -> Result<String> {
         let mut buffer = Vec::with_capacity(64);
         self.with_text(value, &mut buffer, |bytes| String::from_utf8_lossy(bytes).into_owned())
     }
 
-    /// Calls `read` with the bytes of a string of characters up to U+00FF. `buffer` serves every call.
-    pub(super) fn with_latin1<R>(
-        self,
-        value: Value,
-        buffer: &mut Vec<u8>,
-        read: impl FnOnce(&[u8]) -> R,
-    ) -> Result<R> {
-        let mut length = self.write_latin1(value, buffer)?;
-        // As in `with_text`.
-        if length + 1 >= buffer.capacity() {
-            let mut whole = 0;
-            // SAFETY: without a buffer N-API only counts.
-            check(unsafe {
-                sys::napi_get_value_string_latin1(self.0, value, ptr::null_mut(), 0, &mut whole)
-            })?;
-            buffer.reserve(whole + 2);
-            length = self.write_latin1(value, buffer)?;
-        }
-        // SAFETY: N-API has initialised `length` bytes.
-        unsafe { buffer.set_len(length) };
-        let result = read(buffer);
-        buffer.clear();
-        Ok(result)
-    }
-
-    fn write_latin1(self, value: Value, buffer: &mut Vec<u8>) -> Result<usize> {
-        let mut length = 0;
-        // SAFETY: as in `write_text`.
-        check(unsafe {
-            sys::napi_get_value_string_latin1(
-                self.0,
-                value,
-                buffer.as_mut_ptr().cast::<c_char>(),
-                buffer.capacity(),
-                &mut length,
-            )
-        })?;
-        Ok(length)
-    }
-
     /// A string of characters up to U+00FF as bytes.
     pub(super) fn as_latin1(self, value: Value) -> Result<Vec<u8>> {
-        let mut length = 0;
-        // SAFETY: without a buffer N-API only counts.
-        check(unsafe { sys::napi_get_value_string_latin1(self.0, value, ptr::null_mut(), 0, &mut length) })?;
-        let mut bytes = vec![0_u8; length + 1];
-        // SAFETY: the buffer has `length + 1` bytes.
-        check(unsafe {
-            sys::napi_get_value_string_latin1(
-                self.0,
-                value,
-                bytes.as_mut_ptr().cast(),
-                bytes.len(),
-                &mut length,
-            )
-        })?;
-        bytes.truncate(length);
-        Ok(bytes)
+        let mut buffer = Vec::with_capacity(64);
+        self.with_latin1(value, &mut buffer, <[u8]>::to_vec)
     }
 
     /// Calls `read` with the bytes of an `ArrayBuffer`, a typed array or a `DataView`. A detached one is empty.
