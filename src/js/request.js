@@ -8,6 +8,7 @@ const { markAsUncloneable = () => {} } = /** @type {any} */ (require('node:worke
 const { bodyStream, bytesOf, textOf } = require('./body.js');
 const { replaceFields, splitFields } = require('./fields.js');
 const globals = require('./globals.js');
+const { LazyStream } = require('./lazy-stream.js');
 const { ownsHostInstances, standInFor } = require('./stand-in.js');
 const { urlOf } = require('./url.js');
 
@@ -185,23 +186,23 @@ const SPENT = new Uint8Array(0);
  * An incoming request that the host made: for hosts that look inside theirs.
  *
  * In Node the host is not told of the signal: a signal to follow is most of what a request costs there. It has one of its own instead,
- * which its copies follow, and which is made to tell them when the request's signal aborts.
+ * which its copies follow, and which is made to tell them when the request's signal aborts. Nor is it given a stream that is there already
+ * for a body.
  */
 class HostedRequest extends HostRequest {
   #exchange;
   /** @type {string | undefined} */
   #url;
-  /** The body as the host was given it. */
+  /** The body as the host was given it, if it is a lazy one. @type {LazyStream | undefined} */
   #stream;
-  /** The body was read past the host. */
-  #isUsed = false;
 
   /** @param {Exchange} exchange */
   constructor(exchange) {
-    const body = exchange.hasBody ? bodyStream(exchange) : undefined;
+    const stream = exchange.hasBody && takesLazyStreams ? new LazyStream(exchange) : undefined;
+    const body = stream ?? (exchange.hasBody ? bodyStream(exchange) : undefined);
     super(...hostArguments(exchange, body, undefined, isBun ? exchange.signal : undefined));
     this.#exchange = exchange;
-    this.#stream = body;
+    this.#stream = stream;
     if (!isBun) exchange.followBy(new Followers(super.signal));
   }
 
@@ -209,8 +210,8 @@ class HostedRequest extends HostRequest {
     return isBun ? super.signal : this.#exchange.signal;
   }
 
-  get bodyUsed() {
-    return this.#isUsed || super.bodyUsed;
+  get body() {
+    return takesLazyStreams ? LazyStream.hostOf(super.body) : super.body;
   }
 
   async arrayBuffer() {
@@ -231,13 +232,7 @@ class HostedRequest extends HostRequest {
 
   /** Takes the body, to read it past the host. False when there is none, or it has been touched. In Bun the host is as fast. */
   #takeBody() {
-    const stream = this.#stream;
-    // A clone leaves another stream in its place.
-    if (isBun || stream === undefined || super.body !== stream || super.bodyUsed || stream.locked) return false;
-    // For good: what is read past the host must not be read again.
-    stream.getReader();
-    this.#isUsed = true;
-    return true;
+    return this.#stream !== undefined && LazyStream.take(this.#stream);
   }
 
   clone() {
@@ -316,6 +311,21 @@ function hostArguments(exchange, body, headers, signal) {
   ];
 }
 
+/** Whether the host's Request takes a lazy stream for one of its own. */
+const takesLazyStreams = !isBun && isMade({ method: 'POST', body: new LazyStream(/** @type {any} */ (undefined)), duplex: 'half' });
+
+/**
+ * Whether the host's Request can be made of this.
+ * @param {any} init
+ */
+function isMade(init) {
+  try {
+    return new HostRequest(PLACEHOLDER, init).method === init.method;
+  } catch {
+    return false;
+  }
+}
+
 /** Whether the host's Request can be made with a method; a peer can send any token, so only so many are remembered. */
 const acceptedMethods = /** @type {Map<string, boolean>} */ (new Map());
 const MAX_METHODS = 64;
@@ -324,12 +334,7 @@ const MAX_METHODS = 64;
 function isAccepted(method) {
   const known = acceptedMethods.get(method);
   if (known !== undefined) return known;
-  let accepted = true;
-  try {
-    accepted = new HostRequest(PLACEHOLDER, { method }).method === method;
-  } catch {
-    accepted = false;
-  }
+  const accepted = isMade({ method });
   if (acceptedMethods.size < MAX_METHODS) acceptedMethods.set(method, accepted);
   return accepted;
 }
