@@ -382,6 +382,56 @@ describe('a request', () => {
     assert.deepEqual([text, isUsed, copy.name, again.name], ['once', true, refusal, 'TypeError']);
   });
 
+  test('shows its body to the getter of the class too', async () => {
+    const { get } = Object.getOwnPropertyDescriptor(Host.prototype, 'body');
+    const read = async (req) => {
+      const body = get.call(req);
+      return [body instanceof ReadableStream, body.locked, await new Response(body).text(), req.bodyUsed];
+    };
+
+    assert.deepEqual(await seenBy(read, request('POST', '/', {}, 'a body')), [true, false, 'a body', true]);
+  });
+
+  test('has its own method, fields, body and signal, when the same is asked for again and again', async () => {
+    const seen = calls('a request');
+    const aborts = calls('an abort');
+    const server = serve({
+      async fetch(req) {
+        if (req.headers.get('x-is') === 'waiting') {
+          new Request(req).signal.addEventListener('abort', () => aborts());
+          seen(req);
+          return new Promise(() => {});
+        }
+        const copy = new Request(req);
+        seen([req.url, copy.url, req.method, copy.method, req.headers.get('x-is'), copy.headers.get('x-is')], copy.signal);
+        return new Response(await copy.text());
+      },
+    });
+    const [left, stays] = [await connectTo(server), await connectTo(server)];
+    left.write(request('GET', '/again', { 'x-is': 'waiting' }));
+    await seen.next();
+    for (const [method, is, body] of [
+      ['GET', '1', ''],
+      ['POST', '2', 'a'],
+      ['GET', '3', ''],
+      ['PUT', '4', 'b'],
+    ]) {
+      stays.write(request(method, '/again', { 'x-is': is }, body));
+      const [parts] = await seen.next();
+      const url = 'http://localhost/again';
+      assert.deepEqual(parts, [url, url, method, method, is, is]);
+      assert.equal((await readResponse(stays)).text, body);
+    }
+
+    left.destroy();
+
+    await aborts.next();
+    assert.deepEqual(
+      seen.all.slice(1).map(([, signal]) => signal.aborted),
+      [false, false, false, false],
+    );
+  });
+
   test('can be read in pieces and be left half read', async () => {
     const server = serve({
       async fetch(req) {

@@ -7,6 +7,7 @@ const { engine, events } = require('./engine.js');
 const { connectionClosed } = require('./errors.js');
 const { findField } = require('./fields.js');
 const { Socket } = require('./socket.js');
+const { urlOf } = require('./url.js');
 
 /** Exchanges that wait for an event, by their native number. */
 const waiting = /** @type {Map<number, Exchange>} */ (new Map());
@@ -38,6 +39,8 @@ class Exchange {
   isBroken = false;
   /** The native side has been asked to tell how it ends. */
   isWatched = false;
+  /** @type {string | undefined} */
+  #url;
 
   /**
    * @param {any} server the state of its server (`server.js`)
@@ -60,6 +63,12 @@ class Exchange {
   /** The request line's target. */
   get target() {
     return this.head.slice(this.head.indexOf(' ') + 1, this.head.indexOf('\r'));
+  }
+
+  /** The URL of its request. */
+  get url() {
+    this.#url ??= urlOf(this.server.scheme, this.field('host'), this.target);
+    return this.#url;
   }
 
   /** The fields as text. */

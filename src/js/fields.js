@@ -34,6 +34,21 @@ function splitFields(fields) {
 }
 
 /**
+ * Adds fields to `headers`, one by one: as pairs for its constructor the host goes through each of them twice.
+ * @param {Headers} headers
+ * @param {string} fields
+ */
+function appendFields(headers, fields) {
+  for (let start = 0; start < fields.length; ) {
+    const colon = fields.indexOf(': ', start);
+    const end = fields.indexOf('\r', colon);
+    headers.append(fields.slice(start, colon), fields.slice(colon + 2, end));
+    start = end + 2;
+  }
+  return headers;
+}
+
+/**
  * @param {string} name
  * @param {string} value
  */
@@ -110,4 +125,4 @@ const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** §5.5: a field value, without white space around it. */
 const VALUE = /^(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?$/;
 
-module.exports = { field, fieldsOf, findField, isField, joinFields, replaceFields, splitFields };
+module.exports = { appendFields, field, fieldsOf, findField, isField, joinFields, replaceFields, splitFields };

@@ -5,11 +5,14 @@
 'use strict';
 
 const { bodyStream } = require('./body.js');
-const { standInFor } = require('./stand-in.js');
+const { showParts, standInFor } = require('./stand-in.js');
 
 /** @typedef {InstanceType<typeof import('./exchange.js').Exchange>} Exchange */
 
 const HostStream = globalThis.ReadableStream;
+
+/** Where the host keeps what a stream is made of, if it does so under symbols. */
+const PARTS = Object.getOwnPropertySymbols(new HostStream());
 
 /** By this the host asks whether a stream has been read from. */
 const DISTURBED = Symbol.for('nodejs.stream.disturbed');
@@ -31,7 +34,7 @@ class LazyStream {
   }
 
   get [DISTURBED]() {
-    return this.#isTaken || (this.#host !== undefined && this.#host[DISTURBED]);
+    return this.#isTaken || Boolean(this.#host?.[DISTURBED]);
   }
 
   /**
@@ -67,7 +70,9 @@ class LazyStream {
 
   static {
     standInFor(LazyStream, HostStream, LazyStream.#isOurs, LazyStream.hostOf);
+    showParts(LazyStream, PARTS, LazyStream.#isOurs, LazyStream.hostOf);
   }
 }
 
-module.exports = { LazyStream };
+// Otherwise the host does not take one for a stream.
+module.exports = { LazyStream, canStandIn: PARTS.length > 0 };

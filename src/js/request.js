@@ -6,19 +6,15 @@
 const { markAsUncloneable = () => {} } = /** @type {any} */ (require('node:worker_threads'));
 
 const { bodyStream, bytesOf, textOf } = require('./body.js');
-const { replaceFields, splitFields } = require('./fields.js');
+const { appendFields, replaceFields } = require('./fields.js');
 const globals = require('./globals.js');
-const { LazyStream } = require('./lazy-stream.js');
-const { ownsHostInstances, standInFor } = require('./stand-in.js');
-const { urlOf } = require('./url.js');
+const { accepts, bareArguments, hostArguments, HostRequest, PLACEHOLDER } = require('./host-request.js');
+const { canStandIn, LazyStream } = require('./lazy-stream.js');
+const { ownsHostInstances, showParts, standInFor } = require('./stand-in.js');
 
 /** @typedef {InstanceType<typeof import('./exchange.js').Exchange>} Exchange */
 
 const isBun = process.versions.bun !== undefined;
-const HostRequest = globalThis.Request;
-
-/** Stands in where there is no host to make an absolute URL of. */
-const PLACEHOLDER = 'http://localhost';
 
 /** Whatever an incoming request does not say is as in this one. */
 const PLAIN = new HostRequest(PLACEHOLDER);
@@ -68,8 +64,6 @@ let exchangeOf;
  */
 class LazyRequest {
   #exchange;
-  /** @type {string | undefined} */
-  #url;
   /** @type {Headers | undefined} */
   #headers;
   /** The host's, once something is asked that needs it; from then on the body is there. @type {globalThis.Request | undefined} */
@@ -88,12 +82,11 @@ class LazyRequest {
   }
 
   get url() {
-    this.#url ??= urlOfExchange(this.#exchange);
-    return this.#url;
+    return this.#exchange.url;
   }
 
   get headers() {
-    this.#headers ??= this.#host?.headers ?? new Headers(splitFields(this.#exchange.fields));
+    this.#headers ??= this.#host?.headers ?? appendFields(new Headers(), this.#exchange.fields);
     return this.#headers;
   }
 
@@ -170,12 +163,7 @@ class LazyRequest {
     for (const name of DEFAULTS)
       Object.defineProperty(LazyRequest.prototype, name, { configurable: true, get: () => /** @type {any} */ (PLAIN)[name] });
     standInFor(LazyRequest, HostRequest, isOurs, LazyRequest.#hostOf);
-    for (const part of PARTS) {
-      const get = /** @this {any} */ function () {
-        return isOurs(this) ? /** @type {any} */ (LazyRequest.#hostOf(this))[part] : undefined;
-      };
-      Object.defineProperty(LazyRequest.prototype, part, { configurable: true, get });
-    }
+    showParts(LazyRequest, PARTS, isOurs, LazyRequest.#hostOf);
   }
 }
 
@@ -185,29 +173,34 @@ const SPENT = new Uint8Array(0);
 /**
  * An incoming request that the host made: for hosts that look inside theirs.
  *
- * In Node the host is not told of the signal: a signal to follow is most of what a request costs there. It has one of its own instead,
- * which its copies follow, and which is made to tell them when the request's signal aborts. Nor is it given a stream that is there already
- * for a body.
+ * The host is not told of the signal: a signal to follow is most of what a request costs there. It has one of its own instead, which its
+ * copies follow, and which is made to tell them when the request's signal aborts. Nor is it given a stream that is there already for a body.
  */
 class HostedRequest extends HostRequest {
   #exchange;
-  /** @type {string | undefined} */
-  #url;
-  /** The body as the host was given it, if it is a lazy one. @type {LazyStream | undefined} */
+  /** The body as the host was given it, if it is a lazy one. @type {InstanceType<typeof LazyStream> | undefined} */
   #stream;
 
   /** @param {Exchange} exchange */
   constructor(exchange) {
     const stream = exchange.hasBody && takesLazyStreams ? new LazyStream(exchange) : undefined;
-    const body = stream ?? (exchange.hasBody ? bodyStream(exchange) : undefined);
-    super(...hostArguments(exchange, body, undefined, isBun ? exchange.signal : undefined));
+    super(...bareArguments(exchange, stream ?? (exchange.hasBody ? bodyStream(exchange) : undefined)));
+    appendFields(super.headers, exchange.fields);
     this.#exchange = exchange;
     this.#stream = stream;
-    if (!isBun) exchange.followBy(new Followers(super.signal));
+    exchange.followBy(new Followers(super.signal));
+  }
+
+  get method() {
+    return this.#exchange.method;
+  }
+
+  get url() {
+    return this.#exchange.url;
   }
 
   get signal() {
-    return isBun ? super.signal : this.#exchange.signal;
+    return this.#exchange.signal;
   }
 
   get body() {
@@ -230,14 +223,31 @@ class HostedRequest extends HostRequest {
     return this.#takeBody() ? textOf(this.#exchange) : super.text();
   }
 
-  /** Takes the body, to read it past the host. False when there is none, or it has been touched. In Bun the host is as fast. */
+  clone() {
+    return new HostRequest(super.clone(), { signal: this.signal, referrer: '' });
+  }
+
+  /** Takes the body, to read it past the host. False when there is none, or it has been touched. */
   #takeBody() {
     return this.#stream !== undefined && LazyStream.take(this.#stream);
   }
 
-  clone() {
-    const copy = super.clone();
-    return isBun ? copy : new HostRequest(copy, { signal: this.signal, referrer: '' });
+  static {
+    const isOurs = (/** @type {any} */ value) => typeof value === 'object' && value !== null && #exchange in value;
+    const exchangeOfOthers = exchangeOf;
+    exchangeOf = (value) => (isOurs(value) ? value.#exchange : exchangeOfOthers(value));
+    standInFor(HostedRequest, HostRequest, isOurs, (self) => self);
+  }
+}
+
+/** An incoming request in Bun, which makes its own as fast as we could. */
+class BunRequest extends HostRequest {
+  #exchange;
+
+  /** @param {Exchange} exchange */
+  constructor(exchange) {
+    super(...hostArguments(exchange, exchange.hasBody ? bodyStream(exchange) : undefined, undefined, exchange.signal));
+    this.#exchange = exchange;
   }
 
   get method() {
@@ -245,15 +255,14 @@ class HostedRequest extends HostRequest {
   }
 
   get url() {
-    this.#url ??= urlOfExchange(this.#exchange);
-    return this.#url;
+    return this.#exchange.url;
   }
 
   static {
     const isOurs = (/** @type {any} */ value) => typeof value === 'object' && value !== null && #exchange in value;
-    const exchangeOfLazy = exchangeOf;
-    exchangeOf = (value) => (isOurs(value) ? value.#exchange : exchangeOfLazy(value));
-    standInFor(HostedRequest, HostRequest, isOurs, (self) => self);
+    const exchangeOfOthers = exchangeOf;
+    exchangeOf = (value) => (isOurs(value) ? value.#exchange : exchangeOfOthers(value));
+    standInFor(BunRequest, HostRequest, isOurs, (self) => self);
   }
 }
 
@@ -283,67 +292,12 @@ class Followers {
   }
 }
 
-/** @param {Exchange} exchange */
-function urlOfExchange(exchange) {
-  return urlOf(exchange.server.scheme, exchange.field('host'), exchange.target);
-}
+/** Whether the host takes a lazy stream for one of its own. */
+const takesLazyStreams =
+  !isBun && canStandIn && accepts({ method: 'POST', body: new LazyStream(/** @type {any} */ (undefined)), duplex: 'half' });
 
-/**
- * What the host's constructor takes to make the request of an exchange.
- * @param {Exchange} exchange
- * @param {BodyInit | undefined} body
- * @param {Headers} [headers] in place of the exchange's
- * @param {AbortSignal} [signal]
- * @returns {[string, any]}
- */
-function hostArguments(exchange, body, headers, signal) {
-  const url = urlOfExchange(exchange);
-  return [
-    URL.canParse(url) ? url : PLACEHOLDER + (url.startsWith('/') ? url : ''),
-    {
-      method: isAccepted(exchange.method) ? exchange.method : 'POST',
-      headers: headers ?? splitFields(exchange.fields),
-      credentials: 'include',
-      referrer: '',
-      ...(signal !== undefined && { signal }),
-      ...(body !== undefined && { body, duplex: 'half' }),
-    },
-  ];
-}
-
-/** Whether the host's Request takes a lazy stream for one of its own. */
-const takesLazyStreams = !isBun && isMade({ method: 'POST', body: new LazyStream(/** @type {any} */ (undefined)), duplex: 'half' });
-
-/**
- * Whether the host's Request can be made of this.
- * @param {any} init
- */
-function isMade(init) {
-  try {
-    return new HostRequest(PLACEHOLDER, init).method === init.method;
-  } catch {
-    return false;
-  }
-}
-
-/** Whether the host's Request can be made with a method; a peer can send any token, so only so many are remembered. */
-const acceptedMethods = /** @type {Map<string, boolean>} */ (new Map());
-const MAX_METHODS = 64;
-
-/** @param {string} method */
-function isAccepted(method) {
-  const known = acceptedMethods.get(method);
-  if (known !== undefined) return known;
-  const accepted = isMade({ method });
-  if (acceptedMethods.size < MAX_METHODS) acceptedMethods.set(method, accepted);
-  return accepted;
-}
-
-/**
- * Lazy where the host cannot tell: it finds the parts of its own behind the same symbols, or asks our Request first. Bun makes its own
- * as fast as we could.
- */
-const IncomingRequest = !isBun && (PARTS.length > 0 || globals.areOurs) ? LazyRequest : HostedRequest;
+/** Lazy where the host cannot tell: it finds the parts of its own behind the same symbols, or asks our Request first. */
+const IncomingRequest = isBun ? BunRequest : PARTS.length > 0 || globals.areOurs ? LazyRequest : HostedRequest;
 Object.defineProperty(IncomingRequest.prototype, 'constructor', { value: HostRequest });
 
 module.exports = { IncomingRequest, Request: isBun ? HostRequest : Request, exchangeOf, unveil };

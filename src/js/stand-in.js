@@ -32,6 +32,22 @@ function standInFor(Class, Host, isOurs, hostOf) {
 }
 
 /**
+ * Shows the host what it keeps under symbols in objects of its own: that of its object behind an instance of ours.
+ * @param {Function} Class
+ * @param {symbol[]} parts
+ * @param {(self: any) => boolean} isOurs
+ * @param {(self: any) => any} hostOf
+ */
+function showParts(Class, parts, isOurs, hostOf) {
+  for (const part of parts) {
+    const get = /** @this {any} */ function () {
+      return isOurs(this) ? hostOf(this)[part] : undefined;
+    };
+    Object.defineProperty(Class.prototype, part, { configurable: true, get });
+  }
+}
+
+/**
  * Makes every object of the host's an instance of `Class`; classes that extend it have only their own.
  * @param {Function} Class
  * @param {Function} Host
@@ -87,4 +103,4 @@ function alike(made, { name, length }) {
   return Object.defineProperties(made, { name: { value: name }, length: { value: length } });
 }
 
-module.exports = { ownsHostInstances, standInFor };
+module.exports = { ownsHostInstances, showParts, standInFor };
