@@ -93,6 +93,13 @@ describe('a file', () => {
       [-3, -1, '78'],
       [5, 2, ''],
       [20, 30, ''],
+      [2.7, 5.9, '234'],
+      [Number.NaN, 3, '012'],
+      [Number.NEGATIVE_INFINITY, 3, '012'],
+      [-1e17, 3, '012'],
+      [2, Number.NaN, ''],
+      [Number.POSITIVE_INFINITY, undefined, ''],
+      [1e17, undefined, ''],
     ]) {
       const part = one.slice(start, end);
       assert.equal(await part.text(), text, `${start} to ${end}`);
@@ -102,6 +109,26 @@ describe('a file', () => {
     assert.equal(await one.slice(2, 8).slice(1, 3).text(), '34');
     assert.equal(await one.slice(2, 8).slice(-2).text(), '67');
     assert.equal(one.slice(0, 1, 'a/b').type, 'a/b');
+  });
+
+  test('has parts that are told their type alone', async () => {
+    const one = file(fresh('0123456789'));
+
+    for (const [part, text] of [
+      [one.slice('A/b'), '0123456789'],
+      [one.slice(8, 'A/b'), '89'],
+    ]) {
+      assert.deepEqual([part.type, await part.text()], ['a/b', text]);
+    }
+  });
+
+  test('has no type that a field cannot carry', async () => {
+    const path = fresh('x');
+    for (const type of ['a/b\r\nx-evil: 1', 'a/b\0', 'é', '', 5, null]) {
+      const one = file(path, { type });
+      assert.equal(one.type, 'text/plain;charset=utf-8', JSON.stringify(type));
+      assert.equal(one.slice(0, 1, type).type, 'text/plain;charset=utf-8', JSON.stringify(type));
+    }
   });
 
   test('is let go of by a reader that leaves, whenever it does', { skip: process.platform !== 'linux' && 'looks into /proc' }, async () => {
@@ -198,6 +225,8 @@ describe('write()', () => {
     ['an ArrayBuffer', bytes.buffer, 'hi'],
     ['a Blob', new Blob(['a', 'b']), 'ab'],
     ['a Response', new Response('answer'), 'answer'],
+    ['a Request', new Request('http://a/', { method: 'POST', body: 'asked' }), 'asked'],
+    ['a stream', new globalThis.Response('stream').body, 'stream'],
     ['an array of parts', ['a', bytes], 'ahi'],
     ['a number', 5, '5'],
     ['nothing', '', ''],
@@ -210,6 +239,14 @@ describe('write()', () => {
       assert.equal(readFileSync(path, 'utf8'), text);
     });
   }
+
+  test('takes files among the parts', { skip: isOracle && 'a file whose size nobody has asked for is empty there' }, async () => {
+    const path = fresh();
+
+    assert.equal(await write(path, ['a ', file(fresh('file')), ' ', file(fresh('0123')).slice(1, 3)]), 9);
+
+    assert.equal(readFileSync(path, 'utf8'), 'a file 12');
+  });
 
   test('copies a file, and makes the folder', async () => {
     const one = file(fresh('content'));
