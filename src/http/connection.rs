@@ -248,7 +248,7 @@ impl Connection {
         let exchange = self.exchange.borrow().clone();
         match exchange {
             // Its answer is complete and goes out first.
-            Some(exchange) if self.is_flushing(&exchange) => {}
+            Some(exchange) if self.is_flushing(&exchange) || exchange.is_prepared() => {}
             // Half an answer is out: another one has no place.
             Some(exchange) if exchange.is_answer_taken() => self.decide(Fate::Cut),
             Some(exchange) => exchange.finish(true),
@@ -371,6 +371,11 @@ impl Connection {
         *self.prepared.borrow_mut() = Some([head, content].concat().into());
     }
 
+    /// Whether the kernel has taken all of a prepared answer.
+    pub(crate) fn has_sent_prepared(&self) -> bool {
+        self.prepared.borrow().as_ref().is_none_or(Bytes::is_empty)
+    }
+
     /// The peer takes bytes of an answer.
     fn show_life(&self) {
         self.idle.borrow_mut().restart(self.server.engine.now());
@@ -397,7 +402,7 @@ impl Connection {
         if is_over {
             let exchange = self.exchange.borrow().clone();
             if let Some(exchange) = exchange {
-                exchange.finish(true);
+                exchange.finish(!exchange.is_out());
             }
         }
     }
