@@ -11,8 +11,9 @@
 // - `globalThis.CloseEvent`, unless there is one: Node has it from version 23 on.
 //
 // `Bun.file(path)` is a Blob that is read when it is asked for, for responses and for programs: it has `name`, `lastModified`, `exists()`,
-// `stat()`, `write(data)` and `delete()` beside a Blob's members; `writer()` and file descriptors are not there. `Bun.write(path, data)` reads
-// the data first, then replaces the file, and returns the number of bytes.
+// `stat()`, `write(data)` and `delete()` beside a Blob's members; `writer()` and file descriptors are not there. To the host itself it
+// is an empty Blob: `new Blob([file])`, `structuredClone(file)` and a form that is sent have none of its bytes; `await file.bytes()` does.
+// `Bun.write(path, data)` reads the data first, then replaces the file, and returns the number of bytes.
 //
 // In Bun it does nothing: what is there is Bun's.
 //

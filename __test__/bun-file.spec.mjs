@@ -1,12 +1,13 @@
 // Bun.file() and Bun.write() of `mantou/register`, beside Bun's.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { cannotTell, descriptorsOf } from './support/descriptors.mjs';
 import { exchange, request } from './support/raw-http.mjs';
 import { bun, isOracle, mantou, serve, stopAll } from './support/target.mjs';
 
@@ -19,14 +20,6 @@ after(() => rmSync(folder, { recursive: true }));
 afterEach(stopAll);
 
 let count = 0;
-/** What a descriptor is of; it may be gone by now, as the one that lists them is. */
-const linkOf = (path) => {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return undefined;
-  }
-};
 /** The path of a file that nobody else uses. */
 const fresh = (content, extension = 'txt') => {
   const path = join(folder, `${count++}.${extension}`);
@@ -93,6 +86,13 @@ describe('a file', () => {
       [-3, -1, '78'],
       [5, 2, ''],
       [20, 30, ''],
+      [2.7, 5.9, '234'],
+      [Number.NaN, 3, '012'],
+      [Number.NEGATIVE_INFINITY, 3, '012'],
+      [-1e17, 3, '012'],
+      [2, Number.NaN, ''],
+      [Number.POSITIVE_INFINITY, undefined, ''],
+      [1e17, undefined, ''],
     ]) {
       const part = one.slice(start, end);
       assert.equal(await part.text(), text, `${start} to ${end}`);
@@ -104,10 +104,28 @@ describe('a file', () => {
     assert.equal(one.slice(0, 1, 'a/b').type, 'a/b');
   });
 
-  test('is let go of by a reader that leaves, whenever it does', { skip: process.platform !== 'linux' && 'looks into /proc' }, async () => {
-    const path = fresh('x'.repeat(1_000_000));
-    const open = () => readdirSync('/proc/self/fd').filter((fd) => linkOf(`/proc/self/fd/${fd}`) === path).length;
+  test('has parts that are told their type alone', async () => {
+    const one = file(fresh('0123456789'));
 
+    for (const [part, text] of [
+      [one.slice('A/b'), '0123456789'],
+      [one.slice(8, 'A/b'), '89'],
+    ]) {
+      assert.deepEqual([part.type, await part.text()], ['a/b', text]);
+    }
+  });
+
+  test('has no type that a field cannot carry', async () => {
+    const path = fresh('x');
+    for (const type of ['a/b\r\nx-evil: 1', 'a/b\0', 'é', '', 5, null]) {
+      const one = file(path, { type });
+      assert.equal(one.type, 'text/plain;charset=utf-8', JSON.stringify(type));
+      assert.equal(one.slice(0, 1, type).type, 'text/plain;charset=utf-8', JSON.stringify(type));
+    }
+  });
+
+  test('is let go of by a reader that leaves, whenever it does', { skip: cannotTell }, async () => {
+    const path = fresh('x'.repeat(1_000_000));
     const early = file(path).stream().getReader();
     const reading = early.read();
     // It has begun to open the file, and no event has told it yet that it has.
@@ -120,7 +138,7 @@ describe('a file', () => {
     const never = file(path).stream();
     await never.cancel();
 
-    assert.equal(open(), 0);
+    assert.equal(descriptorsOf(path), 0);
   });
 
   test('that is not there is empty, and cannot be read', async () => {
@@ -198,6 +216,8 @@ describe('write()', () => {
     ['an ArrayBuffer', bytes.buffer, 'hi'],
     ['a Blob', new Blob(['a', 'b']), 'ab'],
     ['a Response', new Response('answer'), 'answer'],
+    ['a Request', new Request('http://a/', { method: 'POST', body: 'asked' }), 'asked'],
+    ['a stream', new globalThis.Response('stream').body, 'stream'],
     ['an array of parts', ['a', bytes], 'ahi'],
     ['a number', 5, '5'],
     ['nothing', '', ''],
@@ -210,6 +230,14 @@ describe('write()', () => {
       assert.equal(readFileSync(path, 'utf8'), text);
     });
   }
+
+  test('takes files among the parts', { skip: isOracle && 'a file whose size nobody has asked for is empty there' }, async () => {
+    const path = fresh();
+
+    assert.equal(await write(path, ['a ', file(fresh('file')), ' ', file(fresh('0123')).slice(1, 3)]), 9);
+
+    assert.equal(readFileSync(path, 'utf8'), 'a file 12');
+  });
 
   test('copies a file, and makes the folder', async () => {
     const one = file(fresh('content'));

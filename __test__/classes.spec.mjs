@@ -1,5 +1,5 @@
 // @ts-check
-// Request and Response beside those of every Node that is supported, with and without `mantou/register`: their specs, run on each.
+// Request, Response and the async context on every Node that is supported, with and without `mantou/register`: their specs, run on each.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -9,7 +9,7 @@ import { nodeBinary, nodesRequired } from './support/nodes.mjs';
 
 /** One before the host kept the parts of its requests in private fields, and those since. */
 const versions = ['22', '24', '26'];
-const specs = ['request', 'response'];
+const specs = ['request', 'response', 'async-context'];
 /** Milliseconds; it takes a few seconds. */
 const timeout = 120_000;
 

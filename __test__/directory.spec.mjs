@@ -2,12 +2,24 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, afterEach, describe, test } from 'node:test';
 import { differs } from './differences.mjs';
 import { cleanUp } from './support/connect.mjs';
+import { cannotTell, descriptorsOf } from './support/descriptors.mjs';
 import { handshake, RawClient } from './support/raw-client.mjs';
 import { connectTo, exchange, readResponse, request } from './support/raw-http.mjs';
 import { serve } from './support/target.mjs';
@@ -526,12 +538,15 @@ describe('a large file', () => {
     assert.equal((await readResponse(slow)).body.length, LARGE);
   });
 
-  test('is let go of when its client leaves', async () => {
+  test('is let go of when its client leaves', { skip: cannotTell }, async () => {
     const { server, client } = await stalled();
+    const path = join(realpathSync(root), 'large');
+    assert.equal(descriptorsOf(path), 1);
+
     client.reset();
 
     await server.stop();
-    assert.equal(server.pendingRequests, 0);
+    assert.deepEqual([server.pendingRequests, descriptorsOf(path)], [0, 0]);
   });
 
   test('arrives whole when the server stops meanwhile', async () => {

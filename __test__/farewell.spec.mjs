@@ -470,12 +470,6 @@ describe('stop() refuses', () => {
 });
 
 describe('a process', () => {
-  const SERVER = `
-    const server = serve({ fetch: (req, own) => void own.upgrade(req), websocket: {} });
-    print(server.port);
-    const client = await RawClient.open({ port: server.port });
-  `;
-
   test('lives until the last client has hung up, and no longer', async () => {
     const program = run(`
       const server = serve({ fetch: (req, own) => void own.upgrade(req), websocket: { open: () => setImmediate(stop) } });
@@ -512,8 +506,37 @@ describe('a process', () => {
   });
 
   test('is not held by a server that is unreferenced', async () => {
-    const program = run(`${SERVER} client.pause(); server.unref(); server.stop({ timeout: ${LONG} }); client.reset();`);
+    const program = run(`
+      const server = serve({ fetch: (req, own) => void own.upgrade(req), websocket: { open: () => setImmediate(stop) } });
+      const stop = () => {
+        server.unref();
+        server.stop({ timeout: ${LONG} });
+      };
+      print(server.port);
+    `);
+    const client = await RawClient.open({ port: Number(await program.line()) });
 
+    // The client is still there.
+    assert.equal((await program.exited()).code, 0);
+    await client.expect('CLOSE 1001 Server closed', 'FIN');
+  });
+
+  test('may wait for ever, without a warning', async () => {
+    const program = run(`
+      const server = serve({ fetch: (req, own) => void own.upgrade(req), websocket: { open: () => setImmediate(stop) } });
+      const stop = async () => {
+        process.on('warning', ({ name }) => print(name));
+        await server.stop({ timeout: Number.POSITIVE_INFINITY });
+        print('stopped');
+      };
+      print(server.port);
+    `);
+    const client = await RawClient.open({ port: Number(await program.line()) });
+
+    await client.expect('CLOSE 1001 Server closed', 'FIN');
+    client.halfClose();
+
+    assert.equal(await program.line(), 'stopped');
     assert.equal((await program.exited()).code, 0);
   });
 });

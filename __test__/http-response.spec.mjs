@@ -166,6 +166,18 @@ for (const [whose, Response] of Object.entries(classes)) {
         assertLength(response);
       });
 
+      test('may be a Blob whose type would be another field, which is not sent', async () => {
+        class Odd extends Blob {
+          get type() {
+            return 'a/b\r\nx-evil: 1';
+          }
+        }
+        const response = await answer(() => new Response(new Odd(['odd'])));
+
+        assert.deepEqual([response.text, response.header('x-evil')], ['odd', undefined]);
+        assert.ok(!response.header('content-type')?.startsWith('a/b'));
+      });
+
       test('may be a Blob of nothing, of a part of another, or of much', async () => {
         const big = new Blob([new Uint8Array(MEGABYTE).fill(97)]);
         for (const [blob, length] of [

@@ -1,11 +1,12 @@
 // What connections cost while they are open, and that nothing of them is left afterwards: resident memory, descriptors, objects.
 
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
 import { calls } from './support/calls.mjs';
 import { cleanUp, MORE_THAN_A_SOCKET_TAKES, serveSockets } from './support/connect.mjs';
+import { descriptors } from './support/descriptors.mjs';
 import { survivors } from './support/gc.mjs';
 import { killPrograms, run } from './support/program.mjs';
 import { binary, close, destroyClients, handshake, hex, RawClient, text } from './support/raw-client.mjs';
@@ -314,21 +315,13 @@ describe('nothing is left', { skip }, () => {
 });
 
 function openSockets() {
-  return readdirSync('/proc/self/fd').filter(isSocket).length;
+  return descriptors().filter((link) => link.startsWith('socket:')).length;
 }
 
 /** The number of open sockets of this process once it is down to `wanted`, or after 5 s. */
 async function settled(wanted) {
   for (let tries = 0; tries < 500 && openSockets() > wanted; tries++) await new Promise((resolve) => setTimeout(resolve, 10));
   return openSockets();
-}
-
-function isSocket(descriptor) {
-  try {
-    return readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('socket:');
-  } catch {
-    return false; // the one that read the folder
-  }
 }
 
 /** Fails, saying what to do, where this process, or the server it starts, may not have so many descriptors. Node itself raises its limit to the hard one. */

@@ -125,6 +125,16 @@ describe('the classes', () => {
     for (const value of [undefined, null, 5, 'x', {}, new Request('http://a/'), { status: 200 }]) assert.ok(!(value instanceof Ours));
   });
 
+  test('a Blob of a class of its own can bring no second field with its type', () => {
+    class Odd extends Blob {
+      get type() {
+        return 'a/b\r\nx-evil: 1';
+      }
+    }
+
+    assert.deepEqual([...new Ours(new Odd(['x'])).headers], []);
+  });
+
   test('can be extended', async () => {
     class Teapot extends Ours {
       constructor(body, init) {

@@ -26,6 +26,8 @@ for (const [version, range, expected] of [
   ['1.4.4', '~1.4.5', false],
   ['1.9.0', '~1', true],
   ['1.2.3', '~> 1.2', true],
+  ...['>x', '<*', '> *', '<x.x'].map((range) => ['1.2.3', range, false]),
+  ...['>=*', '<=*', '^*', '~x', '=*'].map((range) => ['1.2.3', range, true]),
   ['1.4.5', '1.x', true],
   ['1.4.5', '1.3.X', false],
   ['1.4.5', '*', true],

@@ -12,8 +12,22 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node
 import { join } from 'node:path';
 import { install, root, step } from './steps.mjs';
 
-/** Specs that start Bun, a browser or other Nodes, or install: nothing for a runtime that only this Node can have. */
-const FOREIGN = ['chat', 'classes', 'clients', 'loader', 'package', 'readme', 'runtimes'];
+/** Specs that start Bun, a browser, other Nodes or loaders, or install: nothing for a runtime that only this Node can have. */
+const FOREIGN = [
+  'chat',
+  'classes',
+  'clients',
+  'elysia',
+  'graphql-ws',
+  'hono',
+  'http-clients',
+  'loader',
+  'package',
+  'readme',
+  'runtimes',
+  'socket-io',
+  'workers',
+];
 /** Specs that measure: time to 100 ms, and memory, of which it keeps 256 MB that are free, to see who still uses them. */
 const MEASURING = ['http-idle', 'http-memory', 'idle-timeout', 'memory', 'overload'];
 

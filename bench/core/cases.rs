@@ -180,7 +180,7 @@ fn handshake(times: usize) {
         let accept = accept(&Method::GET, &headers).expect("it is a handshake");
         let offers = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).iter().map(HeaderValue::as_bytes);
         let agreed = extensions::negotiate(offers, &config);
-        write_response(&mut response, &accept, agreed.as_ref(), &[], &[], "Thu, 01 Jan 1970 00:00:00 GMT");
+        write_response(&mut response, &accept, agreed.as_ref(), &[], &[], b"Thu, 01 Jan 1970 00:00:00 GMT");
         assert!(agreed.is_some() && response.starts_with(b"HTTP/1.1 101"));
     }
 }

@@ -472,7 +472,7 @@ fn timeout(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
 
 /// `watch(exchange)`: JavaScript wants to hear how it ends. False when it is over.
 fn watch(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    let exchange = exchange(binding, arguments)?;
+    let exchange = exchange(binding, arguments)?.filter(|exchange| !exchange.is_out());
     if let Some(exchange) = &exchange {
         exchange.watch();
     }

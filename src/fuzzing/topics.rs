@@ -2,10 +2,10 @@
 
 use super::Target;
 use crate::server::slots::{Key, Slots};
+use crate::server::subscriptions;
 use crate::server::topics::Topics;
 use arbitrary::Arbitrary;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// Sockets that come, subscribe, unsubscribe and go.
 #[derive(Arbitrary, Debug)]
@@ -44,8 +44,10 @@ struct Game {
 struct Socket {
     key: Key,
     is_gone: bool,
-    /// The names as `subscribe` gave them: what the socket unsubscribes from when it goes.
-    names: Vec<Arc<str>>,
+    /// As a socket keeps them.
+    subscriptions: subscriptions::Subscriptions,
+    /// What it has subscribed to, in that order.
+    names: Vec<String>,
 }
 
 impl Game {
@@ -57,15 +59,22 @@ impl Game {
         match operation {
             Operation::Come => {
                 let key = self.slots.insert_with(|_| ()).expect("there is room");
-                self.sockets.push(Socket { key, is_gone: false, names: Vec::new() });
+                self.sockets.push(Socket {
+                    key,
+                    is_gone: false,
+                    subscriptions: subscriptions::Subscriptions::default(),
+                    names: Vec::new(),
+                });
             }
             Operation::Go(socket) => {
                 if let Some(index) = self.here(socket) {
                     let socket = &mut self.sockets[index];
-                    for name in socket.names.drain(..) {
-                        assert!(self.topics.unsubscribe(&name, socket.key).is_some(), "{name}");
-                        self.model.get_mut(&*name).expect("a topic with a subscriber").remove(&index);
+                    for name in socket.subscriptions.iter() {
+                        assert!(self.topics.unsubscribe(name, socket.key).is_some(), "{name}");
+                        self.model.get_mut(&**name).expect("a topic with a subscriber").remove(&index);
                     }
+                    socket.names.clear();
+                    socket.subscriptions = subscriptions::Subscriptions::default();
                     socket.is_gone = true;
                     assert_eq!(self.slots.remove(socket.key), Some(()));
                 }
@@ -74,11 +83,15 @@ impl Game {
                 if let Some(index) = self.here(socket) {
                     let topic = name(topic);
                     let socket = &mut self.sockets[index];
-                    let subscribed = self.topics.subscribe(&topic, socket.key, 0);
+                    let number = socket.subscriptions.next_number();
+                    let subscribed = self.topics.subscribe(&topic, socket.key, number);
                     assert!(subscribed.as_deref().is_none_or(|name| name == topic));
-                    let is_new = self.model.entry(topic).or_default().insert(index);
+                    let is_new = self.model.entry(topic.clone()).or_default().insert(index);
                     assert_eq!(subscribed.is_some(), is_new);
-                    socket.names.extend(subscribed);
+                    if let Some(name) = subscribed {
+                        socket.subscriptions.push(name);
+                        socket.names.push(topic);
+                    }
                 }
             }
             Operation::Unsubscribe(socket, topic) => {
@@ -86,8 +99,12 @@ impl Game {
                     let topic = name(topic);
                     let socket = &mut self.sockets[index];
                     let was = self.model.get_mut(&topic).is_some_and(|sockets| sockets.remove(&index));
-                    assert_eq!(self.topics.unsubscribe(&topic, socket.key).is_some(), was);
-                    socket.names.retain(|name| **name != *topic);
+                    let number = self.topics.unsubscribe(&topic, socket.key);
+                    assert_eq!(number.is_some(), was);
+                    if let Some(number) = number {
+                        socket.subscriptions.remove(number);
+                        socket.names.retain(|name| *name != topic);
+                    }
                 }
             }
         }
@@ -114,6 +131,9 @@ impl Game {
         }
         for socket in &self.sockets {
             assert_eq!(self.slots.find(socket.key).is_none(), socket.is_gone);
+            assert!(
+                socket.subscriptions.iter().map(|name| &**name).eq(socket.names.iter().map(|name| &**name))
+            );
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::server::alarm::Alarm;
 use crate::server::connection::{Life, Socket};
 use crate::server::event::Event;
 use crate::server::instance::Server;
+use crate::server::lingering::Lingering;
 use crate::server::slots::Key;
 use crate::server::transport::Transport;
 
@@ -84,8 +85,6 @@ const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
 const HANDSHAKE: u64 = 10_000;
 /// How long a finished connection waits for the peer's FIN, in milliseconds.
 const LINGER: u64 = 2_000;
-/// How many connections and closed sockets wait at once; beyond that they are dropped at once.
-const MAX_LINGERING: usize = 4096;
 /// Reads of one connection before the others get their turn.
 const READS_PER_POLL: usize = 4;
 
@@ -248,7 +247,7 @@ impl Connection {
         let exchange = self.exchange.borrow().clone();
         match exchange {
             // Its answer is complete and goes out first.
-            Some(exchange) if self.is_flushing(&exchange) => {}
+            Some(exchange) if self.is_flushing(&exchange) || exchange.is_prepared() => {}
             // Half an answer is out: another one has no place.
             Some(exchange) if exchange.is_answer_taken() => self.decide(Fate::Cut),
             Some(exchange) => exchange.finish(true),
@@ -371,6 +370,11 @@ impl Connection {
         *self.prepared.borrow_mut() = Some([head, content].concat().into());
     }
 
+    /// Whether the kernel has taken all of a prepared answer.
+    pub(crate) fn has_sent_prepared(&self) -> bool {
+        self.prepared.borrow().as_ref().is_none_or(Bytes::is_empty)
+    }
+
     /// The peer takes bytes of an answer.
     fn show_life(&self) {
         self.idle.borrow_mut().restart(self.server.engine.now());
@@ -397,7 +401,7 @@ impl Connection {
         if is_over {
             let exchange = self.exchange.borrow().clone();
             if let Some(exchange) = exchange {
-                exchange.finish(true);
+                exchange.finish(!exchange.is_out());
             }
         }
     }
@@ -477,13 +481,11 @@ impl Connection {
     /// Sends the last bytes and FIN, then reads and discards until the peer's FIN, so that no RST overtakes them; but not for ever.
     async fn part(&self, mut farewell: &[u8]) {
         let engine = &self.server.engine;
-        let count = engine.lingering.get();
-        engine.lingering.set(count + 1);
-        let patience = if count < MAX_LINGERING { LINGER } else { 0 };
-        let mut end = None;
+        let mut lingering = None;
         let mut is_finished = false;
         poll_fn(|cx| {
-            let end = end.get_or_insert_with(|| Alarm::set(engine, patience, cx.waker()));
+            let lingering =
+                lingering.get_or_insert_with(|| Lingering::begin(engine, LINGER, false, cx.waker()));
             while !farewell.is_empty() {
                 match self.transport.poll_send(cx, &[IoSlice::new(farewell)]) {
                     Poll::Ready(Ok(sent)) => farewell = &farewell[sent..],
@@ -494,7 +496,7 @@ impl Connection {
             if farewell.is_empty() && !mem::replace(&mut is_finished, true) {
                 self.transport.finish();
             }
-            if end.has_rung() {
+            if lingering.as_ref().is_none_or(Lingering::is_over) {
                 return Poll::Ready(());
             }
             let mut scratch = engine.scratch.borrow_mut();
@@ -510,7 +512,6 @@ impl Connection {
             Poll::Pending
         })
         .await;
-        engine.lingering.set(engine.lingering.get() - 1);
     }
 }
 

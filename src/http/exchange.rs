@@ -192,6 +192,16 @@ impl Exchange {
         matches!(*self.reply.borrow(), Reply::Upgraded)
     }
 
+    /// Whether the whole answer is with the connection, and hyper has not heard so.
+    pub(crate) fn is_prepared(&self) -> bool {
+        matches!(*self.reply.borrow(), Reply::Prepared)
+    }
+
+    /// Whether the kernel has the whole answer, and hyper has not heard so.
+    pub(crate) fn is_out(&self) -> bool {
+        self.is_prepared() && self.connection.has_sent_prepared()
+    }
+
     /// Whether hyper has begun to write the answer, or is done with it.
     pub(crate) fn is_answer_taken(&self) -> bool {
         matches!(*self.reply.borrow(), Reply::Taken)

@@ -3,8 +3,8 @@
 
 use http::StatusCode;
 
-/// As RFC 9110 §15 or, where that has none, Bun says it; empty for a status that nobody has named. `StatusCode::canonical_reason`, which is
-/// what hyper writes, has some of them otherwise.
+/// As `StatusCode::canonical_reason`, which is what hyper writes, unless Bun has one where that has none or says it otherwise; empty for a
+/// status that nobody has named.
 pub(crate) fn standard(status: StatusCode) -> &'static str {
     match status.as_u16() {
         203 => "Non-Authoritative Information",

@@ -63,12 +63,11 @@ pub(crate) fn upgrade(
     let agreed = config
         .deflate
         .and_then(|deflate| extensions::negotiate(offers.iter().map(HeaderValue::as_bytes), &deflate));
-    let date = httpdate::fmt_http_date(std::time::SystemTime::now());
     let transport = Rc::clone(&exchange.connection.transport);
     let mut made = None;
     engine.sockets.borrow_mut().insert_with(|key| {
         let socket = Socket::new(key, Rc::clone(&server), transport, config, agreed.as_ref(), |out| {
-            handshake::write_response(out, &accept, agreed.as_ref(), &fields, cookies, &date);
+            handshake::write_response(out, &accept, agreed.as_ref(), &fields, cookies, &engine.date());
         });
         made = Some(Rc::clone(&socket));
         socket

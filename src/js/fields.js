@@ -4,15 +4,15 @@
 'use strict';
 
 /**
- * Fields as text, `set-cookie` lines first. Of headers that are not the host's, what HTTP cannot carry is left out.
+ * Fields as text, `set-cookie` lines first. What HTTP cannot carry is left out: headers may not be the host's, and those of the host take the type
+ * of any Blob.
  * @param {{ forEach(callback: (value: string, name: string) => void): void }} headers
  */
 function joinFields(headers) {
-  const isChecked = headers instanceof Headers;
   let cookies = '';
   let fields = '';
   headers.forEach((value, name) => {
-    if (!isChecked && !isField(name, value)) return;
+    if (!isField(name, value)) return;
     const lower = name.toLowerCase();
     if (lower === 'set-cookie') cookies += field(lower, value);
     else fields += field(lower, value);

@@ -66,12 +66,26 @@ class BunFile extends Blob {
     }
   }
 
-  /** @param {number} [start] @param {number} [end] @param {string} [type] */
+  /**
+   * A type may take the place of either offset, as in Bun.
+   * @param {number | string} [start]
+   * @param {number | string} [end]
+   * @param {string} [type]
+   * @returns {BunFile}
+   */
   slice(start = 0, end = Number.POSITIVE_INFINITY, type = this.#type) {
-    // From the end only where it must be: a file may grow.
-    const place = (/** @type {number} */ offset) => (offset < 0 ? Math.max(0, this.size + Math.trunc(offset)) : Math.trunc(offset));
-    const first = Math.min(this.#start + place(start), this.#end);
-    return new BunFile(this.#path, type, first, Math.max(first, Math.min(this.#start + place(end), this.#end)));
+    if (typeof start === 'string') return this.slice(undefined, undefined, start);
+    if (typeof end === 'string') return this.slice(start, undefined, end);
+    const first = Math.min(this.#start + this.#place(start), this.#end, Number.MAX_SAFE_INTEGER);
+    const last = Math.max(first, Math.min(this.#start + this.#place(end), this.#end));
+    return new BunFile(this.#path, usable(type) ?? this.#type, first, last);
+  }
+
+  /** An offset from the start of this part. From its end only where it must be: a file may grow. @param {unknown} offset */
+  #place(offset) {
+    // NaN is 0.
+    const whole = Math.trunc(Number(offset)) || 0;
+    return whole < 0 ? Math.max(0, this.size + whole) : whole;
   }
 
   stream() {
@@ -160,13 +174,22 @@ function file(path, options) {
     throw new Error('Bun.file() takes a path here, not a file descriptor: this is mantou (see mantou/register)');
   const name = pathOf(path);
   if (name === undefined) throw invalidArgument('Expected file path string or file descriptor');
-  return new BunFile(name, options?.type?.toLowerCase() ?? engine().mediaType(extname(name).slice(1)));
+  return new BunFile(name, usable(options?.type) ?? engine().mediaType(extname(name).slice(1)));
+}
+
+/**
+ * A media type as a Blob has it, if it is one that a field can carry.
+ * @param {unknown} type
+ */
+function usable(type) {
+  return typeof type === 'string' && /^[\x20-\x7e]+$/.test(type) ? type.toLowerCase() : undefined;
 }
 
 /**
  * Replaces what a file holds, making its folder if it must. Returns the number of bytes. The data is read before the file is touched.
  * @param {unknown} destination a path, a `file:` URL or a `Bun.file()`
- * @param {unknown} data a string, bytes, a Blob or a Response, or an array of what a Blob is made of
+ * @param {unknown} data a string, bytes, a stream, whatever has an arrayBuffer() (a Blob, a Response, a Request), or an array of what a Blob is
+ * made of
  * @param {{ createPath?: boolean }} [options]
  */
 async function write(destination, data, { createPath = true } = {}) {
@@ -180,13 +203,19 @@ async function write(destination, data, { createPath = true } = {}) {
   return bytes.byteLength;
 }
 
-/** @param {unknown} data */
+/** @param {any} data */
 async function bytesOf(data) {
   if (data === undefined || data === null) throw invalidArgument('Bun.write(pathOrFdOrBlob, blob) expects a Blob-y thing to write');
-  if (data instanceof HostResponse || data instanceof Blob) return new Uint8Array(await data.arrayBuffer());
+  if (typeof data.arrayBuffer === 'function') return new Uint8Array(await data.arrayBuffer());
+  if (data instanceof ReadableStream) return bytesOf(new HostResponse(data));
   const isBytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data);
-  const parts = Array.isArray(data) ? data : [isBytes ? data : String(data)];
+  const parts = Array.isArray(data) ? await Promise.all(data.map(contentOf)) : [isBytes ? data : String(data)];
   return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
+
+/** What stands for a part: to the host a file is an empty Blob. @param {any} part */
+function contentOf(part) {
+  return part instanceof BunFile ? part.arrayBuffer() : part;
 }
 
 /** @param {unknown} value @returns {string | undefined} undefined for what names no file */

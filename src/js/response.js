@@ -6,7 +6,7 @@
 
 const { markAsUncloneable = () => {} } = /** @type {any} */ (require('node:worker_threads'));
 
-const { field, fieldsOf, findField, joinFields, replaceFields, splitFields } = require('./fields.js');
+const { field, fieldsOf, findField, isField, joinFields, replaceFields, splitFields } = require('./fields.js');
 const { ownsHostInstances, standInFor } = require('./stand-in.js');
 
 const HostResponse = globalThis.Response;
@@ -63,7 +63,9 @@ class Response {
     } else if (body !== null && body !== undefined) {
       const content = contentOf(body);
       if (content === undefined) return false;
-      if (content instanceof Blob && content.type !== '') response.#type = field('content-type', content.type);
+      // Of a class of the user's the type may be anything.
+      const type = content instanceof Blob ? content.type : '';
+      if (type !== '' && isField('content-type', type)) response.#type = field('content-type', type);
       response.#content = content;
     }
     if (init === undefined) return true;

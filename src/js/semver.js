@@ -50,7 +50,8 @@ function comparatorOf(text) {
   const [, operator, ...parts] = PARTIAL.exec(text) ?? ['', '', '*'];
   const given = parts.slice(0, 3).map((part) => (part === undefined || /\D/.test(part) ? undefined : Number(part)));
   const length = given.includes(undefined) ? given.indexOf(undefined) : 3;
-  if (length === 0) return { tests: [], prereleases: [] };
+  // Any version: none is beyond it.
+  if (length === 0) return { tests: operator === '<' || operator === '>' ? [() => false] : [], prereleases: [] };
   const numbers = given.map((number, n) => (n < length ? (number ?? 0) : 0));
   const low = { numbers, pre: length === 3 ? (parts[3]?.split('.') ?? []) : [] };
 

@@ -10,7 +10,7 @@ use super::slots::Key;
 pub(crate) struct Alarm {
     engine: Rc<Engine>,
     time: u64,
-    /// Of the waker. Without a place for it the time has come at once.
+    /// Of the waker. Without a place for it the time has come at once, and the task is woken to see it.
     key: Option<Key>,
 }
 
@@ -19,8 +19,9 @@ impl Alarm {
     pub(crate) fn set(engine: &Rc<Engine>, milliseconds: u64, task: &Waker) -> Self {
         let time = engine.now() + milliseconds;
         let key = engine.alarms.borrow_mut().insert_with(|_| task.clone());
-        if let Some(key) = key {
-            engine.watch_alarm(time, key);
+        match key {
+            Some(key) => engine.watch_alarm(time, key),
+            None => task.wake_by_ref(),
         }
         Self { engine: Rc::clone(engine), time, key }
     }

@@ -14,11 +14,11 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::ReadBuf;
 
-use super::alarm::Alarm;
 use super::config::WebSocketConfig;
 use super::engine::Engine;
 use super::event::{Ending, Event, Held};
 use super::instance::Server;
+use super::lingering::Lingering;
 use super::outbox::{Outbox, Spares};
 use super::publication::Publication;
 use super::slots::Key;
@@ -77,8 +77,6 @@ pub(crate) enum Sent {
 const MAX_BACKLOG_FOR_PONG: usize = 16 * 1024 * 1024;
 /// How long a closed socket waits for the peer's FIN, in milliseconds; longer only where `Server::awaits_peers` says so.
 const LINGER: u64 = 10_000;
-/// How many closed sockets wait at once; beyond that they are dropped at once.
-const MAX_LINGERING: usize = 4096;
 /// Bytes of a read of a serial socket: what it may have to hold, beside an unfinished message.
 const SERIAL_READ: usize = 16 * 1024;
 /// Reads of one socket before the others get their turn.
@@ -574,18 +572,11 @@ impl Socket {
     /// A closed socket waits for the peer's FIN, reading and discarding, but not for ever.
     fn poll_linger(self: &Rc<Self>, cx: &mut Context<'_>, life: &mut Life) -> Poll<()> {
         let engine = &self.server.engine;
-        let end = match &life.end_of_lingering {
-            Some(end) => end,
-            None => {
-                let count = engine.lingering.get();
-                if count >= MAX_LINGERING && !self.server.awaits_peers() {
-                    return Poll::Ready(());
-                }
-                engine.lingering.set(count + 1);
-                life.end_of_lingering.insert(Box::new(Alarm::set(engine, LINGER, cx.waker())))
-            }
-        };
-        if end.has_rung() && !self.server.awaits_peers() {
+        let is_asked_for = self.server.awaits_peers();
+        if life.lingering.is_none() {
+            life.lingering = Lingering::begin(engine, LINGER, is_asked_for, cx.waker()).map(Box::new);
+        }
+        if !is_asked_for && life.lingering.as_ref().is_none_or(|lingering| lingering.is_over()) {
             return Poll::Ready(());
         }
         let mut scratch = engine.scratch.borrow_mut();
@@ -607,7 +598,7 @@ pub(crate) struct Life {
     socket: Rc<Socket>,
     early: Option<Box<Early>>,
     /// Once it is closed.
-    end_of_lingering: Option<Box<Alarm>>,
+    lingering: Option<Box<Lingering>>,
 }
 
 /// What came with the handshake, or is still to come of it.
@@ -622,7 +613,7 @@ impl Life {
     pub(crate) fn new(socket: Rc<Socket>, early: Vec<u8>, skip: usize) -> Self {
         let is_early = !early.is_empty() || skip > 0;
         let early = is_early.then(|| Box::new(Early { bytes: early, skip }));
-        Self { socket, early, end_of_lingering: None }
+        Self { socket, early, lingering: None }
     }
 
     /// What is left of the peer's bytes without the content of its handshake.
@@ -649,9 +640,6 @@ impl Future for Life {
 impl Drop for Life {
     fn drop(&mut self) {
         let engine = self.socket.engine();
-        if self.end_of_lingering.is_some() {
-            engine.lingering.set(engine.lingering.get() - 1);
-        }
         // Given up with bytes unsent: they no longer hold the process.
         if self.socket.is_flushing.replace(false) {
             engine.flushing.set(engine.flushing.get() - 1);

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::stream::{FuturesUnordered, Stream};
 use tokio::runtime::Handle;
@@ -65,7 +65,7 @@ pub(crate) struct Engine {
     /// When the host will call because of `wake_after`.
     armed: Cell<u64>,
     began: Instant,
-    /// The date of a second since 1970.
+    /// The second since 1970 for which a date was made last, and that date.
     date: Cell<(u64, Date)>,
     pub(crate) sockets: RefCell<Slots<Rc<Socket>>>,
     pub(crate) exchanges: RefCell<Slots<Rc<Exchange>>>,
@@ -74,7 +74,7 @@ pub(crate) struct Engine {
     settles_soon: Cell<bool>,
     turns_soon: Cell<bool>,
     keeps_alive: Cell<bool>,
-    /// Closed sockets that have not yet heard the peer's FIN.
+    /// Finished connections and closed sockets that count among those who wait for the peer's FIN.
     pub(crate) lingering: Cell<usize>,
     /// Closed sockets of referenced servers with bytes that the kernel has not taken: they hold the process.
     pub(crate) flushing: Cell<usize>,
@@ -117,7 +117,7 @@ impl Engine {
             alarms: RefCell::new(Slots::new()),
             armed: Cell::new(u64::MAX),
             began: Instant::now(),
-            date: Cell::default(),
+            date: Cell::new((u64::MAX, Date::default())),
             sockets: RefCell::new(Slots::new()),
             exchanges: RefCell::new(Slots::new()),
             servers: RefCell::new(Slots::new()),
@@ -138,13 +138,15 @@ impl Engine {
 
     /// The date of now as HTTP writes it.
     pub(crate) fn date(&self) -> Date {
-        let now = SystemTime::now();
-        let second = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        // A clock that stands before 1970 is at its first second.
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let second = since.as_secs();
         let (made, date) = self.date.get();
         if made == second {
             return date;
         }
         let mut date = Date::default();
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
         date.copy_from_slice(httpdate::fmt_http_date(now).as_bytes());
         self.date.set((second, date));
         date

@@ -113,6 +113,7 @@ async fn accept(shared: Rc<Shared>, server: Rc<Server>) {
         if rest.as_ref().is_some_and(|rest: &Alarm| !rest.has_rung()) {
             return Poll::Pending;
         }
+        rest = None;
         for _ in 0..ACCEPTS_PER_POLL {
             match ready!(acceptor.poll_accept(cx)) {
                 Ok(transport) => http::start(&server, server.secure(transport)),

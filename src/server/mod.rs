@@ -11,6 +11,7 @@ pub(crate) mod engine;
 pub(crate) mod event;
 pub(crate) mod instance;
 pub(crate) mod keyring;
+pub(crate) mod lingering;
 pub(crate) mod listener;
 pub(crate) mod outbox;
 pub(crate) mod publication;

@@ -61,7 +61,7 @@ impl Topics {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use super::super::slots::Slots;
     use super::*;
@@ -71,30 +71,28 @@ mod tests {
         let mut slots = Slots::new();
         let keys: Vec<Key> = (0..8).map(|_| slots.insert_with(|_| ()).unwrap()).collect();
         let topics = Topics::default();
-        let mut model: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+        let mut model: BTreeMap<String, BTreeMap<usize, u64>> = BTreeMap::new();
         let mut random = 1_u32;
-        for _ in 0..20_000 {
+        for number in 0..20_000 {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let (index, name) = ((random >> 8) as usize % 8, format!("t{}", (random >> 16) % 5));
             if random >> 31 == 0 {
-                let is_new = model.entry(name.clone()).or_default().insert(index);
-                assert_eq!(topics.subscribe(&name, keys[index], 7).is_some(), is_new);
+                let is_new = !model.get(&name).is_some_and(|map| map.contains_key(&index));
+                assert_eq!(topics.subscribe(&name, keys[index], number).is_some(), is_new);
+                model.entry(name.clone()).or_default().entry(index).or_insert(number);
             } else {
-                let was = model.get_mut(&name).is_some_and(|set| set.remove(&index));
-                assert_eq!(topics.unsubscribe(&name, keys[index]), was.then_some(7));
+                let was = model.get_mut(&name).and_then(|map| map.remove(&index));
+                assert_eq!(topics.unsubscribe(&name, keys[index]), was);
             }
-            let expected = model.get(&name).map_or(0, BTreeSet::len);
+            let expected = model.get(&name).map_or(0, BTreeMap::len);
             assert_eq!(topics.subscriber_count(&name), expected);
             let mut seen = 0;
             topics.for_each(&name, |key| {
-                assert!(model[&name].contains(&key.index()));
+                assert!(model[&name].contains_key(&key.index()));
                 seen += 1;
             });
             assert_eq!(seen, expected);
         }
-        for set in model.values() {
-            assert_eq!(topics.subscribers.len(), model.values().filter(|set| !set.is_empty()).count());
-            assert!(set.len() <= 8);
-        }
+        assert_eq!(topics.subscribers.len(), model.values().filter(|map| !map.is_empty()).count());
     }
 }

@@ -72,7 +72,7 @@ pub fn write_response(
     deflate: Option<&Agreed>,
     headers: &[(HeaderName, HeaderValue)],
     cookies: &[HeaderValue],
-    http_date: &str,
+    http_date: &[u8],
 ) {
     out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
     for (_, value) in headers.iter().filter(|(name, _)| name == SET_COOKIE) {
@@ -104,7 +104,7 @@ pub fn write_response(
         write_field(out, "Sec-WebSocket-Extensions", agreed.to_string().as_bytes());
     }
     if !headers.iter().any(|(name, _)| name == DATE) {
-        write_field(out, "Date", http_date.as_bytes());
+        write_field(out, "Date", http_date);
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -213,7 +213,7 @@ mod tests {
             .collect();
         let cookies: Vec<_> = cookies.iter().map(|cookie| HeaderValue::from_str(cookie).unwrap()).collect();
         let mut out = Vec::new();
-        write_response(&mut out, &accept, None, &given, &cookies, DATE);
+        write_response(&mut out, &accept, None, &given, &cookies, DATE.as_bytes());
         String::from_utf8(out).unwrap()
     }
 
@@ -327,7 +327,7 @@ mod tests {
         let agreed = extensions::negotiate([&b"permessage-deflate"[..]], &config).unwrap();
         let accept = accept_with(&[]).unwrap();
         let mut out = Vec::new();
-        write_response(&mut out, &accept, Some(&agreed), &[], &[], DATE);
+        write_response(&mut out, &accept, Some(&agreed), &[], &[], DATE.as_bytes());
         let extensions = "permessage-deflate; client_no_context_takeover; server_max_window_bits=9";
         let expected = format!("{START}{OURS}Sec-WebSocket-Extensions: {extensions}\r\nDate: {DATE}\r\n\r\n");
         assert_eq!(String::from_utf8(out).unwrap(), expected);
@@ -409,7 +409,7 @@ mod tests {
                 let request = String::from_utf8(std::mem::take(&mut self.request)).unwrap();
                 let headers: Vec<_> = request.lines().filter_map(|line| line.split_once(": ")).collect();
                 let accept = accept(&Method::GET, &fields(&headers)).unwrap();
-                write_response(&mut self.response, &accept, None, &[], &[], DATE);
+                write_response(&mut self.response, &accept, None, &[], &[], DATE.as_bytes());
             }
             let len = self.response.len().min(into.len());
             into[..len].copy_from_slice(&self.response[..len]);

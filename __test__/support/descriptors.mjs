@@ -1,0 +1,29 @@
+// @ts-check
+// What this process has open, as Linux tells it.
+
+import { readdirSync, readlinkSync } from 'node:fs';
+
+/** Why a test that asks cannot run here, if it cannot. */
+export const cannotTell = process.platform !== 'linux' && 'looks into /proc';
+
+/** What each descriptor of this process is of. */
+export function descriptors() {
+  return readdirSync('/proc/self/fd').flatMap((fd) => linkOf(`/proc/self/fd/${fd}`) ?? []);
+}
+
+/**
+ * How many descriptors of a file this process has.
+ * @param {string} path absolute
+ */
+export function descriptorsOf(path) {
+  return descriptors().filter((link) => link === path).length;
+}
+
+/** It may be gone by now, as the one that lists them is. @param {string} path */
+function linkOf(path) {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
