@@ -536,7 +536,7 @@ fn select(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
         etag: Some(etag.as_slice()).filter(|etag| !etag.is_empty()),
         modified: conditions::parse_date(&modified),
     };
-    let (method, fields) = (&exchange.head.method, &exchange.head.headers);
+    let (method, fields) = (&exchange.method, &*exchange.fields());
     match if conditions::apply_to(method) { validators.judge(fields) } else { Verdict::Proceed } {
         Verdict::Proceed => {}
         Verdict::NotModified => return answer(StatusCode::NOT_MODIFIED, 0..0),
@@ -550,25 +550,25 @@ fn select(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     }
 }
 
-/// `respond(exchange, status, statusText | undefined, fields, body)`: answers with a whole body: a string, bytes or nothing.
+/// `respond(exchange, status, statusText | undefined, fields, body)`: answers with a whole body: a string, bytes or nothing. True when the answer is
+/// out, and nothing more will be told of the exchange.
 fn respond(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     let Some(exchange) = unanswered(binding, arguments)? else { return binding.js.boolean(false) };
     let js = binding.js;
     let (status, body) = (status_code(arguments, 1)?, arguments.value(4));
     let may_prepare = js.is_nullish(arguments.value(2))? && exchange.takes_prepared();
-    // Returns the content when the answer is not of the common kind.
+    // Gives the content back when the answer is not of the common kind.
     let answer = |fields: &[u8], content: &[u8]| {
         let mut prepared = binding.prepared.borrow_mut();
         prepared.clear();
         let date = binding.engine.date();
         if may_prepare && prepared::write_head(&mut prepared, status, fields, &date, content.len()) {
-            exchange.answer_prepared(&mut prepared, content);
-            None
+            Ok(exchange.answer_prepared(&mut prepared, content))
         } else {
-            Some(Bytes::copy_from_slice(content))
+            Err(Bytes::copy_from_slice(content))
         }
     };
-    let content = js.with_latin1(arguments.value(3), &mut binding.fields.borrow_mut(), |fields| {
+    let outcome = js.with_latin1(arguments.value(3), &mut binding.fields.borrow_mut(), |fields| {
         if js.is_nullish(body)? {
             Ok(answer(fields, &[]))
         } else if js.is_string(body)? {
@@ -577,10 +577,14 @@ fn respond(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
             js.with_bytes(body, |content| answer(fields, content))
         }
     })??;
-    let Some(bytes) = content else { return js.boolean(true) };
-    let response = head(binding, arguments, &exchange, ResponseBody::whole(bytes, &exchange))?;
-    exchange.answer(response);
-    js.boolean(true)
+    match outcome {
+        Ok(is_over) => js.boolean(is_over),
+        Err(content) => {
+            let body = ResponseBody::whole(content, &exchange);
+            exchange.answer(head(binding, arguments, &exchange, body)?);
+            js.boolean(false)
+        }
+    }
 }
 
 /// `freeBytes(arrayBuffer)`: its memory is given back now, not when it is collected as garbage.
@@ -621,7 +625,7 @@ fn head(
     }
     // The framing is hyper's, whatever the handler says. The answer to HEAD only tells of it, and may tell of a body that was not made.
     headers.remove(header::TRANSFER_ENCODING);
-    if exchange.head.method != Method::HEAD {
+    if exchange.method != Method::HEAD {
         headers.remove(header::CONTENT_LENGTH);
     } else if let Some(length) =
         length.filter(|&length| length > 0 || !headers.contains_key(header::CONTENT_LENGTH))

@@ -56,7 +56,7 @@ struct Binding {
 /// Creates the engine of this environment and returns the functions that drive it. Called once, by `src/js/engine.js`.
 ///
 /// `callbacks` holds the functions named in `deliver::Callbacks` and `host::HostHandle`; `numbers` is where the sockets of messages are
-/// written; `is_bun` tells which runtime this is, `watched` asks for the watcher thread where polling would be possible.
+/// written; `is_bun` tells which runtime this is, `follows_requests` that it wants to hear how each of them ends, `watched` asks for the watcher thread where polling would be possible.
 #[napi]
 #[allow(unreachable_pub, reason = "the attribute exports it")]
 pub fn create_engine<'env>(
@@ -64,6 +64,7 @@ pub fn create_engine<'env>(
     callbacks: Object<'env>,
     numbers: Object<'env>,
     is_bun: bool,
+    follows_requests: bool,
     watched: bool,
 ) -> napi::Result<Object<'env>> {
     let js = Js(env.raw());
@@ -79,7 +80,7 @@ pub fn create_engine<'env>(
     })?;
     let binding = Rc::new(Binding {
         js,
-        engine: Engine::new(driver, Box::new(Rc::clone(&host))),
+        engine: Engine::new(driver, Box::new(Rc::clone(&host)), follows_requests),
         callbacks: handlers,
         numbers,
         host,

@@ -208,7 +208,7 @@ impl Drop for ResponseBody {
             let is_complete = match &self.content {
                 Content::Whole(_) => true,
                 // hyper takes no body for HEAD.
-                Content::Stream(stream) => stream.is_done() || exchange.head.method == http::Method::HEAD,
+                Content::Stream(stream) => stream.is_done() || exchange.method == http::Method::HEAD,
                 Content::File(file) => file.left() == 0,
             };
             if is_complete {

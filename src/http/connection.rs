@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes};
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -20,9 +20,10 @@ use tokio::io::ReadBuf;
 
 use super::body::ResponseBody;
 use super::exchange::{Exchange, drain};
-use super::framing::{Framing, MAX_FIELDS, Refusal};
+use super::framing::{Framing, MAX_FIELDS, Refusal, Whole};
 use super::idle::{self, Expiry, Idle};
 use super::routes::Way;
+use super::static_route::StaticRoute;
 use crate::server::alarm::Alarm;
 use crate::server::connection::{Life, Socket};
 use crate::server::event::Event;
@@ -58,6 +59,12 @@ pub(crate) struct Connection {
     prepared: RefCell<Option<Bytes>>,
     /// That is the answer to the request which hyper gets next.
     answers_next: Cell<bool>,
+    /// A request that hyper is to hear of now, as far as it has not.
+    handed_over: RefCell<Bytes>,
+    /// Bytes, or the peer's FIN, were seen to have come while a request was being answered: nobody waits for them then.
+    has_unread: Cell<bool>,
+    /// hyper knows that the answer in flight is the last one.
+    is_finishing: Cell<bool>,
     /// The next bytes out begin the answer to a HEAD request whose answer to GET would be chunked.
     pub(crate) hides_chunks: Cell<bool>,
     /// The peer's FIN was seen while a request was being answered.
@@ -76,6 +83,16 @@ pub(crate) enum Fate {
     Reset,
     /// It is a WebSocket.
     Upgrade(Rc<Socket>),
+}
+
+/// What has become of a request before hyper hears of it.
+enum Taken {
+    /// hyper gets it.
+    Not,
+    /// JavaScript hears of it, and is to answer.
+    Announced,
+    /// The answer is out.
+    Answered,
 }
 
 /// Bytes of an answer that are copied together: the kernel takes one piece in 0.4 µs less than two.
@@ -110,6 +127,9 @@ pub(crate) fn start(server: &Rc<Server>, transport: Transport) {
             speaks_1_0: Cell::new(false),
             prepared: RefCell::new(None),
             answers_next: Cell::new(false),
+            handed_over: RefCell::default(),
+            has_unread: Cell::new(false),
+            is_finishing: Cell::new(false),
             hides_chunks: Cell::new(false),
             is_half_closed: Cell::new(false),
         });
@@ -135,16 +155,17 @@ async fn serve(connection: Rc<Connection>) {
         .max_buf_size(64 * 1024)
         .max_headers(MAX_FIELDS)
         .serve_connection(Io(Rc::clone(&connection)), Dispatch(Rc::clone(&connection)));
-    let mut is_finishing = false;
     let mut farewell: &[u8] = b"";
     let end = poll_fn(|cx| {
         *connection.waker.borrow_mut() = Some(cx.waker().clone());
         match &*connection.fate.borrow() {
             Fate::Serve => {}
             // A request whose head is half here is still answered.
-            Fate::Finish if is_finishing || connection.is_in_head() => {}
+            Fate::Finish if connection.is_finishing.get() || connection.is_in_head() => {}
+            // hyper would take the connection for idle.
+            Fate::Finish if connection.reveal() => {}
             Fate::Finish => {
-                is_finishing = true;
+                connection.is_finishing.set(true);
                 Pin::new(&mut http).graceful_shutdown();
             }
             Fate::Cut | Fate::Reset | Fate::Upgrade(..) => return Poll::Ready(Ok(())),
@@ -258,37 +279,69 @@ impl Connection {
 
     /// A request has come. Its handler has the server's `idleTimeout` to answer, or as long as it likes when there is content to work on
     /// or a WebSocket to decide upon; that is, while the client is there.
-    fn begin_request(&self, request: &Request<Incoming>) {
+    fn begin_request(&self, may_take_its_time: bool) {
         self.has_served.set(true);
         let now = self.server.engine.now();
         let mut timer = self.idle.borrow_mut();
         timer.set(now, idle::timeout_of(self.server.http.idle_timeout));
-        let is_handshake =
-            request.headers().contains_key(header::SEC_WEBSOCKET_KEY) && self.server.websocket().is_some();
-        if !self.is_half_closed.get() && (is_handshake || !request.body().is_end_stream()) {
+        if may_take_its_time && !self.is_half_closed.get() {
             timer.stop(now);
         }
         drop(timer);
         self.arm();
     }
 
-    /// Answers a GET that says nothing but its target, if a static response is what it gets and nothing is on its way. False leaves it to hyper:
-    /// then an answer may be there already of which the kernel has refused a part.
-    fn answers_plainly(&self, target: &[u8]) -> bool {
+    /// Takes a whole request past hyper, if it gets a static response or is for a handler, and nothing is on its way.
+    fn take_past_hyper(self: &Rc<Self>, request: &Whole<'_>) -> Taken {
         if !self.takes_prepared() || self.exchange.borrow().is_some() || self.prepared.borrow().is_some() {
-            return false;
+            return Taken::Not;
         }
-        let Some(route) = self.server.static_way(target) else { return false };
+        let Ok(method) = Method::from_bytes(request.method) else { return Taken::Not };
+        let route = match self.server.way(&method, request.target, &HeaderMap::new()) {
+            Way::Static(route) if request.is_bare => return self.answer_plainly(&route),
+            Way::Handler(number) => Some(number),
+            Way::Fetch => None,
+            Way::Static(_) | Way::Directory(..) | Way::Nobody | Way::NoWebSocket => return Taken::Not,
+        };
+        let Some(exchange) = Exchange::withheld(self, method, request, route) else { return Taken::Not };
+        self.begin_request(!request.content.is_empty());
+        *self.exchange.borrow_mut() = Some(Rc::clone(&exchange));
+        exchange.announce();
+        Taken::Announced
+    }
+
+    /// Answers a GET that says nothing but its target. Where hyper is to hear of it, an answer may be there already of which the kernel has refused a
+    /// part.
+    fn answer_plainly(&self, route: &StaticRoute) -> Taken {
         let engine = &self.server.engine;
         let mut head = engine.head.borrow_mut();
         head.clear();
-        let Some(content) = route.write_plain(&mut head, &engine.date()) else { return false };
-        self.has_served.set(true);
-        self.idle.borrow_mut().set(engine.now(), idle::timeout_of(self.server.http.idle_timeout));
+        let Some(content) = route.write_plain(&mut head, &engine.date()) else { return Taken::Not };
+        self.begin_request(false);
         self.send_prepared(&mut head, content);
-        let is_out = self.prepared.borrow_mut().take_if(|rest| rest.is_empty()).is_some();
-        self.answers_next.set(!is_out);
-        is_out
+        if self.has_sent_prepared() {
+            self.forget_prepared();
+            return Taken::Answered;
+        }
+        self.answers_next.set(true);
+        Taken::Not
+    }
+
+    /// Has hyper hear of the request being answered, if it has not. Returns whether it is about to.
+    fn reveal(&self) -> bool {
+        let exchange = self.exchange.borrow().clone();
+        exchange.is_some_and(|exchange| exchange.hand_over())
+    }
+
+    /// hyper is to read this next.
+    pub(crate) fn hand_over(&self, request: Bytes) {
+        *self.handed_over.borrow_mut() = request;
+        self.rouse();
+    }
+
+    /// Whether a request is being answered that hyper does not hear of.
+    fn withholds(&self) -> bool {
+        self.exchange.borrow().as_ref().is_some_and(|exchange| exchange.is_withheld())
     }
 
     /// So many seconds may pass without a sign of life while this request is answered and until the next one comes.
@@ -370,6 +423,11 @@ impl Connection {
         *self.prepared.borrow_mut() = Some([head, content].concat().into());
     }
 
+    /// hyper does not hear of the answer that was prepared.
+    pub(crate) fn forget_prepared(&self) {
+        self.prepared.take();
+    }
+
     /// Whether the kernel has taken all of a prepared answer.
     pub(crate) fn has_sent_prepared(&self) -> bool {
         self.prepared.borrow().as_ref().is_none_or(Bytes::is_empty)
@@ -424,7 +482,9 @@ impl Connection {
     /// This exchange is over; the next one may come.
     pub(crate) fn release(&self, exchange: &Exchange) {
         self.exchange.borrow_mut().take_if(|current| current.key == exchange.key);
-        if self.server.is_stopping() {
+        // hyper looks by itself what has come behind a request that it knows of.
+        let is_awaited = || self.has_unread.get() || self.framing.borrow().has_more();
+        if self.server.is_stopping() || (exchange.is_withheld() && is_awaited()) {
             self.rouse();
         }
     }
@@ -466,7 +526,9 @@ impl Connection {
         if self.is_half_closed.get() || exchange.reads_body() {
             return Poll::Pending;
         }
-        match ready!(self.transport.poll_peek(cx)) {
+        let peeked = ready!(self.transport.poll_peek(cx));
+        self.has_unread.set(true);
+        match peeked {
             // The next request waits its turn.
             Ok(true) => {}
             Ok(false) => self.half_close(),
@@ -526,7 +588,16 @@ impl Service<Request<Incoming>> for Dispatch {
     fn call(&self, request: Request<Incoming>) -> Answer {
         let connection = &self.0;
         connection.speaks_1_0.set(request.version() == Version::HTTP_10);
-        connection.begin_request(&request);
+        let withheld = connection.exchange.borrow().clone().filter(|exchange| exchange.is_withheld());
+        if let Some(exchange) = withheld {
+            exchange.reveal();
+            // Its handler has it.
+            drain(&connection.server.engine, request.into_body());
+            return Answer(Waiting::Answer(exchange));
+        }
+        let is_handshake = request.headers().contains_key(header::SEC_WEBSOCKET_KEY)
+            && connection.server.websocket().is_some();
+        connection.begin_request(is_handshake || !request.body().is_end_stream());
         // It is half out: hyper is to believe that it writes it.
         if connection.answers_next.take() {
             return connection.answer_at_once(request, Response::new(ResponseBody::empty()));
@@ -601,6 +672,13 @@ impl Future for Answer {
                     self.0 = Waiting::Answer(exchange);
                 }
                 Waiting::Answer(exchange) => {
+                    let connection = &exchange.connection;
+                    // hyper must know that it is the last one before it writes it.
+                    if matches!(*connection.fate.borrow(), Fate::Finish) && !connection.is_finishing.get() {
+                        connection.rouse();
+                        self.0 = Waiting::Answer(exchange);
+                        return Poll::Pending;
+                    }
                     let Poll::Ready(response) = exchange.poll_reply(cx) else {
                         self.0 = Waiting::Answer(exchange);
                         return Poll::Pending;
@@ -636,6 +714,17 @@ impl Read for Io {
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let connection = &self.0;
+        if !connection.handed_over.borrow().is_empty() {
+            let mut request = connection.handed_over.borrow_mut();
+            let count = request.len().min(buf.remaining());
+            buf.put_slice(&request.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
+        // The next request waits its turn.
+        if connection.withholds() {
+            return Poll::Pending;
+        }
+        connection.has_unread.set(false);
         let engine = &connection.server.engine;
         let mut framing = connection.framing.borrow_mut();
         let mut scratch = engine.scratch.borrow_mut();
@@ -647,14 +736,18 @@ impl Read for Io {
             let is_content = framing.is_in_content();
             let is_answered = match framing.receive_request(&mut scratch[..fresh], room) {
                 Ok(([], _)) => false,
-                // hyper does not hear of it.
-                Ok((_, Some(target))) if connection.answers_plainly(target) => true,
-                Ok((bytes, _)) => {
-                    buf.put_slice(bytes);
-                    if is_content {
-                        connection.idle.borrow_mut().receive(engine.now(), bytes.len());
+                Ok((bytes, whole)) => {
+                    match whole.map_or(Taken::Not, |whole| connection.take_past_hyper(&whole)) {
+                        Taken::Answered => true,
+                        Taken::Announced => return Poll::Pending,
+                        Taken::Not => {
+                            buf.put_slice(bytes);
+                            if is_content {
+                                connection.idle.borrow_mut().receive(engine.now(), bytes.len());
+                            }
+                            return Poll::Ready(Ok(()));
+                        }
                     }
-                    return Poll::Ready(Ok(()));
                 }
                 Err(refusal) => {
                     drop((framing, scratch));

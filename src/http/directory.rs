@@ -42,7 +42,7 @@ impl Directory {
             return;
         };
         let root = Arc::clone(&self.root);
-        let (method, fields) = (exchange.head.method.clone(), exchange.head.headers.clone());
+        let (method, fields) = (exchange.method.clone(), exchange.fields().into_owned());
         let job = move || reply(&root, &name, &method, &fields);
         let job = exchange.server().engine.runtime().spawn_blocking(job);
         let location = location(target, path);

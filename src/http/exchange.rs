@@ -1,5 +1,6 @@
 //! One request and its answer. JavaScript refers to it by key; it lives until the answer is written or the connection is gone.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -7,13 +8,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 
 use super::body::{ResponseBody, ResponseStream};
 use super::connection::Connection;
-use super::framing::Refusal;
+use super::framing::{self, Refusal, Whole};
 use crate::server::config::WebSocketConfig;
 use crate::server::engine::Engine;
 use crate::server::event::{BodyError, Event};
@@ -24,12 +25,17 @@ use crate::server::slots::Key;
 pub(crate) struct Exchange {
     pub(crate) key: Key,
     pub(crate) connection: Rc<Connection>,
-    pub(crate) head: request::Parts,
+    pub(crate) method: Method,
+    head: Head,
     /// The handler of the route it has taken, as JavaScript numbers them; without one it is for `fetch`.
     pub(crate) route: Option<u32>,
     /// The configuration of the WebSocket it is about to become, where that is not its server's.
     pub(crate) websocket: RefCell<Option<Rc<WebSocketConfig>>>,
-    body: RefCell<Option<Incoming>>,
+    /// hyper has not heard of it.
+    is_withheld: Cell<bool>,
+    /// It is about to.
+    is_handed_over: Cell<bool>,
+    body: RefCell<Content>,
     /// What the body gave when somebody looked whether all of it is there: the next piece.
     ahead: RefCell<Option<BodyFrame>>,
     reply: RefCell<Reply>,
@@ -43,6 +49,20 @@ pub(crate) struct Exchange {
     reads_body: Cell<bool>,
     /// Bytes of the body that have been read.
     body_size: Cell<u64>,
+}
+
+/// What a request says beside its method and target.
+enum Head {
+    Parsed(HeaderMap),
+    /// Of one that hyper did not make: the whole request as hyper would get it, and the length of its head.
+    Raw(Bytes, usize),
+}
+
+/// The body of a request, as far as it has not been read.
+enum Content {
+    None,
+    Here(Bytes),
+    Coming(Incoming),
 }
 
 /// What a body gives; `None` at its end.
@@ -60,23 +80,53 @@ pub(crate) enum Reply {
 }
 
 impl Exchange {
-    /// `None` when too many exchanges are open.
+    /// One that hyper made a request of. `None` when too many exchanges are open.
     pub(crate) fn new(
         connection: &Rc<Connection>,
         request: Request<Incoming>,
         route: Option<u32>,
     ) -> Option<Rc<Self>> {
-        let engine = &connection.server.engine;
         let (head, body) = request.into_parts();
+        let body = if body.is_end_stream() { Content::None } else { Content::Coming(body) };
+        Self::open(connection, head.method, Head::Parsed(head.headers), body, route)
+    }
+
+    /// One that hyper has not heard of; it only does when it has to write the answer. `None` when too many exchanges are open.
+    pub(crate) fn withheld(
+        connection: &Rc<Connection>,
+        method: Method,
+        request: &Whole<'_>,
+        route: Option<u32>,
+    ) -> Option<Rc<Self>> {
+        let length = request.head.len();
+        let raw = Bytes::from([request.head, request.content].concat());
+        let body =
+            if request.content.is_empty() { Content::None } else { Content::Here(raw.slice(length..)) };
+        let exchange = Self::open(connection, method, Head::Raw(raw, length), body, route)?;
+        exchange.is_withheld.set(true);
+        Some(exchange)
+    }
+
+    fn open(
+        connection: &Rc<Connection>,
+        method: Method,
+        head: Head,
+        body: Content,
+        route: Option<u32>,
+    ) -> Option<Rc<Self>> {
+        let engine = &connection.server.engine;
         let mut made = None;
         engine.exchanges.borrow_mut().insert_with(|key| {
             let exchange = Rc::new(Self {
                 key,
                 connection: Rc::clone(connection),
+                method,
                 head,
                 route,
                 websocket: RefCell::default(),
-                body: RefCell::new((!body.is_end_stream()).then_some(body)),
+                is_withheld: Cell::new(false),
+                is_handed_over: Cell::new(false),
+                body: RefCell::new(body),
                 ahead: RefCell::default(),
                 reply: RefCell::new(Reply::Waiting(None)),
                 stream: RefCell::new(None),
@@ -99,13 +149,15 @@ impl Exchange {
 
     /// Whether there is a body that a handler may read: what comes with GET and HEAD is discarded (§8.1).
     pub(crate) fn offers_body(&self) -> bool {
-        self.body.borrow().is_some() && self.head.method != Method::GET && self.head.method != Method::HEAD
+        !matches!(*self.body.borrow(), Content::None)
+            && self.method != Method::GET
+            && self.method != Method::HEAD
     }
 
     /// Writes the request line without its version, and the fields, every byte one character. Of the target, what is no ASCII is
     /// percent-encoded, as a URL parser would.
     pub(crate) fn write_head(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.head.method.as_str().as_bytes());
+        out.extend_from_slice(self.method.as_str().as_bytes());
         out.push(b' ');
         // What is no UTF-8 becomes U+FFFD, as it would in a string.
         for &byte in String::from_utf8_lossy(self.connection.framing.borrow().target()).as_bytes() {
@@ -116,12 +168,58 @@ impl Exchange {
             }
         }
         out.extend_from_slice(b"\r\n");
-        for (name, value) in &self.head.headers {
-            out.extend_from_slice(name.as_str().as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value.as_bytes());
-            out.extend_from_slice(b"\r\n");
+        match &self.head {
+            Head::Parsed(fields) => {
+                for (name, value) in fields {
+                    write_field(out, name.as_str().as_bytes(), value.as_bytes());
+                }
+            }
+            Head::Raw(request, length) => {
+                for (name, value) in framing::fields_of(&request[..*length]) {
+                    let start = out.len();
+                    write_field(out, name, value);
+                    out[start..start + name.len()].make_ascii_lowercase();
+                }
+            }
         }
+    }
+
+    /// The fields of the request.
+    pub(crate) fn fields(&self) -> Cow<'_, HeaderMap> {
+        match &self.head {
+            Head::Parsed(fields) => Cow::Borrowed(fields),
+            Head::Raw(request, length) => {
+                let fields = framing::fields_of(&request[..*length]);
+                Cow::Owned(
+                    fields
+                        .filter_map(|(name, value)| {
+                            Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
+                        })
+                        .collect(),
+                )
+            }
+        }
+    }
+
+    /// Whether hyper has not heard of it.
+    pub(crate) fn is_withheld(&self) -> bool {
+        self.is_withheld.get()
+    }
+
+    /// hyper has heard of it, and waits for its answer.
+    pub(crate) fn reveal(&self) {
+        self.is_withheld.set(false);
+    }
+
+    /// hyper is to hear of it, if it has not. Returns whether it is about to.
+    pub(crate) fn hand_over(&self) -> bool {
+        if let Head::Raw(request, _) = &self.head
+            && self.is_withheld()
+            && !self.is_handed_over.replace(true)
+        {
+            self.connection.hand_over(request.clone());
+        }
+        self.is_withheld()
     }
 
     /// Whether the body is being read, so that the connection's end is noticed there.
@@ -131,7 +229,11 @@ impl Exchange {
 
     /// Tells JavaScript of the request.
     pub(crate) fn announce(&self) {
-        self.server().engine.push(Event::Request(self.key));
+        let engine = &self.server().engine;
+        engine.push(Event::Request(self.key));
+        if engine.follows_requests() {
+            self.watch();
+        }
     }
 
     /// Whether there is somebody to answer to and no answer yet.
@@ -145,21 +247,40 @@ impl Exchange {
         if let Reply::Waiting(Some(waker)) = before {
             waker.wake();
         }
+        self.hand_over();
     }
 
     /// Whether the answer may be one that is prepared without hyper.
     pub(crate) fn takes_prepared(&self) -> bool {
-        let connection = self.head.headers.get(header::CONNECTION);
-        let is_kept = connection.is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"keep-alive"));
-        is_kept && self.head.method != Method::HEAD && self.connection.takes_prepared()
+        let is_common = match &self.head {
+            Head::Parsed(fields) => {
+                let is_kept = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
+                self.method != Method::HEAD && fields.get(header::CONNECTION).is_none_or(is_kept)
+            }
+            Head::Raw(..) => true,
+        };
+        is_common && self.connection.takes_prepared()
     }
 
-    /// Answers an exchange that takes it with a whole answer. `head` serves as a buffer.
-    pub(crate) fn answer_prepared(&self, head: &mut Vec<u8>, content: &[u8]) {
+    /// Answers an exchange that takes it with a whole answer. `head` serves as a buffer. Returns whether all of it is out, so that there is nothing
+    /// more to be told of the exchange.
+    pub(crate) fn answer_prepared(&self, head: &mut Vec<u8>, content: &[u8]) -> bool {
         self.connection.send_prepared(head, content);
-        if let Reply::Waiting(Some(waker)) = self.reply.replace(Reply::Prepared) {
-            waker.wake();
+        let is_out = self.connection.has_sent_prepared();
+        if is_out {
+            self.is_watched.set(false);
         }
+        let before = self.reply.replace(Reply::Prepared);
+        // Until hyper would have been done with it, the body can be asked for.
+        if is_out && self.is_withheld() && matches!(*self.body.borrow(), Content::None) {
+            self.connection.forget_prepared();
+            self.finish(false);
+        } else if let Reply::Waiting(Some(waker)) = before {
+            waker.wake();
+        } else {
+            self.hand_over();
+        }
+        is_out
     }
 
     pub(crate) fn poll_reply(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
@@ -267,18 +388,28 @@ impl Exchange {
     /// The whole body, if it has come: with a head that is small, so has the body most of the time. `None` leaves it to `read_body`.
     pub(crate) fn take_whole_body(&self) -> Option<Bytes> {
         let mut body = self.body.borrow_mut();
-        let reader = body.as_mut().filter(|_| self.ahead.borrow().is_none())?;
+        let whole = match &mut *body {
+            Content::None => return None,
+            Content::Here(content) => std::mem::take(content),
+            Content::Coming(reader) => self.whole_of(reader)?,
+        };
+        *body = Content::None;
+        Some(whole)
+    }
+
+    /// All that is coming, if it is here and nothing has been read of it.
+    fn whole_of(&self, body: &mut Incoming) -> Option<Bytes> {
+        if self.ahead.borrow().is_some() {
+            return None;
+        }
         // Of a body in chunks nobody knows yet.
-        let length = reader.size_hint().exact()?;
+        let length = body.size_hint().exact()?;
         let mut cx = Context::from_waker(Waker::noop());
-        let Poll::Ready(frame) = Pin::new(reader).poll_frame(&mut cx) else { return None };
+        let Poll::Ready(frame) = Pin::new(body).poll_frame(&mut cx) else { return None };
         let is_whole =
             |frame: &Frame<Bytes>| frame.data_ref().is_some_and(|data| data.len() as u64 == length);
         match frame {
-            Some(Ok(frame)) if is_whole(&frame) => {
-                *body = None;
-                frame.into_data().ok()
-            }
+            Some(Ok(frame)) if is_whole(&frame) => frame.into_data().ok(),
             frame => {
                 *self.ahead.borrow_mut() = Some(frame);
                 None
@@ -289,12 +420,13 @@ impl Exchange {
     /// Reads the next piece of the body; it arrives as an event.
     pub(crate) fn read_body(self: &Rc<Self>) {
         let exchange = Rc::clone(self);
-        let body = self.body.take();
+        let body = self.body.replace(Content::None);
         self.reads_body.set(true);
         self.server().engine.spawn(async move {
             let piece = match body {
-                Some(body) => exchange.next_piece(body).await,
-                None => Ok(None),
+                Content::Coming(body) => exchange.next_piece(body).await,
+                Content::Here(content) => Ok(Some(content)),
+                Content::None => Ok(None),
             };
             exchange.reads_body.set(false);
             let error = piece.as_ref().err().copied();
@@ -324,7 +456,7 @@ impl Exchange {
                             return Err(BodyError::TooLarge);
                         }
                         self.body_size.set(size);
-                        *self.body.borrow_mut() = Some(body);
+                        *self.body.borrow_mut() = Content::Coming(body);
                         return Ok(Some(data));
                     }
                 }
@@ -344,7 +476,7 @@ impl Exchange {
 
     /// Nobody will read the rest of the body: it is read and thrown away, so that the connection stays usable.
     pub(crate) fn drain_body(&self) {
-        if let Some(body) = self.body.take() {
+        if let Content::Coming(body) = self.body.replace(Content::None) {
             drain(&self.server().engine, body);
         }
     }
@@ -355,6 +487,13 @@ pub(crate) fn drain(engine: &Engine, mut body: Incoming) {
     engine.spawn(
         async move { while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {} },
     );
+}
+
+/// Writes a field as it goes over the wire.
+fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    for part in [name, b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
 }
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";

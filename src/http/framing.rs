@@ -62,7 +62,7 @@ impl Framing {
     /// Follows a connection from its first byte. `max_content` is the largest Content-Length that is not refused.
     pub const fn new(max_content: u64) -> Self {
         let state = State::Between { has_cr: false };
-        let follower = Follower { state, max_content, target: Vec::new(), plain_length: 0 };
+        let follower = Follower { state, max_content, target: Vec::new(), outline: None };
         Self { follower, kept: Kept::new() }
     }
 
@@ -78,8 +78,7 @@ impl Framing {
         self.receive_request(fresh, room).map(|(bytes, _)| bytes)
     }
 
-    /// As `receive`; with the target, when the bytes are a whole request that says nothing else about its answer: a GET of HTTP/1.1 without
-    /// content, conditions, or a word on what becomes of the connection.
+    /// As `receive`; with what there is to say of it, when the bytes are a request that need not be followed any further.
     ///
     /// # Errors
     ///
@@ -88,7 +87,7 @@ impl Framing {
         &'a mut self,
         fresh: &'a mut [u8],
         room: usize,
-    ) -> Result<(&'a [u8], Option<&'a [u8]>), Refusal> {
+    ) -> Result<(&'a [u8], Option<Whole<'a>>), Refusal> {
         let Self { follower, kept } = self;
         let bytes = if kept.is_empty() {
             let ready = follower.follow(fresh)?;
@@ -104,8 +103,20 @@ impl Framing {
             }
             kept.take(room)
         };
-        let is_whole = bytes.len() == mem::take(&mut follower.plain_length);
-        Ok((bytes, (is_whole && !bytes.is_empty()).then_some(&follower.target)))
+        let outline = follower.outline.take().filter(|outline| outline.end == bytes.len());
+        let whole = outline.map(|Outline { method, head, is_bare, .. }| Whole {
+            method: &bytes[..method],
+            target: &follower.target,
+            head: &bytes[..head],
+            content: &bytes[head..],
+            is_bare,
+        });
+        Ok((bytes, whole))
+    }
+
+    /// Whether bytes are here that have not gone on.
+    pub fn has_more(&self) -> bool {
+        !self.kept.is_empty()
     }
 
     /// Whether a request has begun whose head is not complete. Empty lines begin none.
@@ -149,6 +160,32 @@ impl Framing {
         kept.bytes.drain(..kept.start);
         kept.bytes
     }
+}
+
+/// A request of HTTP/1.1 that is here as a whole, and has nothing to say of the connection or of what is to happen before its answer. It is none
+/// of HEAD or CONNECT, whose answers end in a way of their own, nor a GET with content.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole<'a> {
+    /// A token, as it came.
+    pub method: &'a [u8],
+    /// As it came.
+    pub target: &'a [u8],
+    /// With `/` for a target.
+    pub head: &'a [u8],
+    /// What stands behind the head.
+    pub content: &'a [u8],
+    /// A GET without conditions: nothing but the target bears on its answer.
+    pub is_bare: bool,
+}
+
+/// The fields of a head that has gone on, in their order: names as they came, values without the whitespace around them.
+pub fn fields_of(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let begin = head.iter().position(|&byte| byte == b'\n').map_or(head.len(), |end| end + 1);
+    let mut fields = Fields::new();
+    std::iter::from_fn(move || {
+        let Field { name, value } = fields.next(&head[begin..]).ok().flatten()?;
+        Some((name, value))
+    })
 }
 
 /// Bytes that have come and have not gone on: an unfinished head, what there was no room for, what stands behind a request.
@@ -202,8 +239,17 @@ struct Follower {
     state: State,
     max_content: u64,
     target: Vec<u8>,
-    /// Bytes of the head that was just completed, if it says nothing but its target; otherwise 0.
-    plain_length: usize,
+    /// Of the request whose head was just completed, if it need not be followed once it is whole.
+    outline: Option<Outline>,
+}
+
+/// Where the parts of a request end.
+#[derive(Debug)]
+struct Outline {
+    method: usize,
+    head: usize,
+    end: usize,
+    is_bare: bool,
 }
 
 #[derive(Debug)]
@@ -248,9 +294,8 @@ impl Follower {
             let content = head.content(lines, self.max_content)?;
             self.target.clear();
             self.target.extend_from_slice(&lines[head.line.target()]);
-            let is_plain = head.is_plain(lines);
             let begin = head.hide_target(lines);
-            self.plain_length = if is_plain { end - begin } else { 0 };
+            self.outline = head.outline(&lines[begin..end], &content);
             *ready = ready.end + begin..ready.end + end;
             self.state = content;
         }
@@ -295,8 +340,10 @@ struct Head {
     has_host: bool,
     is_chunked: bool,
     length: Option<Length>,
-    /// A field has been seen that bears on the answer beside the target, or on the connection.
-    has_more_to_say: bool,
+    /// A field has been seen that bears on the connection, or on what happens before the answer.
+    bears_on_connection: bool,
+    /// A field has been seen that makes the request a conditional one.
+    is_conditional: bool,
 }
 
 /// A Content-Length. Two are the same only when they are written the same: `3` and `03` are not.
@@ -317,7 +364,8 @@ impl Head {
             has_host: false,
             is_chunked: false,
             length: None,
-            has_more_to_say: false,
+            bears_on_connection: false,
+            is_conditional: false,
         }
     }
 
@@ -338,7 +386,8 @@ impl Head {
 
     fn take(&mut self, Field { name, value }: Field<'_>) -> Result<(), Refusal> {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-        self.has_more_to_say |= bears_on_answer(name, value);
+        self.bears_on_connection |= bears_on_connection(name, value);
+        self.is_conditional |= name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"if-"));
         let is_ambiguous = match name.len() {
             // §3.2: a server MUST respond with 400 to a request with more than one Host.
             4 if is(b"host") => mem::replace(&mut self.has_host, true),
@@ -379,9 +428,20 @@ impl Head {
         }
     }
 
-    /// Whether this head, now complete in `input`, is of a GET in HTTP/1.1 that says nothing but its target.
-    fn is_plain(&self, input: &[u8]) -> bool {
-        !self.has_more_to_say && !self.line.is_1_0 && input[..self.line.method_end] == *b"GET"
+    /// The outline of a request with this head, which is `lines`, when it is one that need not be followed once it is whole.
+    fn outline(&self, lines: &[u8], content: &State) -> Option<Outline> {
+        let State::Content(length) = *content else { return None };
+        if self.bears_on_connection || self.line.is_1_0 {
+            return None;
+        }
+        let method = &lines[..self.line.method_end];
+        let is_get = method == b"GET";
+        if (is_get && length > 0) || method == b"HEAD" || method == b"CONNECT" {
+            return None;
+        }
+        let end = lines.len().saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+        let is_bare = is_get && !self.is_conditional;
+        Some(Outline { method: method.len(), head: lines.len(), end, is_bare })
     }
 
     /// Puts `/` in the place of the target. Returns where the head begins now.
@@ -394,16 +454,13 @@ impl Head {
     }
 }
 
-/// Whether a field bears on the answer to a GET beside the target, or on the connection.
-fn bears_on_answer(name: &[u8], value: &[u8]) -> bool {
+/// Whether a field bears on the connection, or on what happens before the answer.
+fn bears_on_connection(name: &[u8], value: &[u8]) -> bool {
     let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
     // By the first letter, in either case: most fields begin with another one.
     match name.first().map(|letter| letter | 0x20) {
-        Some(b'c') => {
-            (is(b"connection") && !value.eq_ignore_ascii_case(b"keep-alive")) || is(b"content-length")
-        }
+        Some(b'c') => is(b"connection") && !value.eq_ignore_ascii_case(b"keep-alive"),
         Some(b'e') => is(b"expect"),
-        Some(b'i') => name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"if-")),
         Some(b's') => is(b"sec-websocket-key"),
         Some(b't') => is(b"transfer-encoding"),
         Some(b'u') => is(b"upgrade"),
@@ -1037,38 +1094,60 @@ mod tests {
         ]
     }
 
+    /// Method, target, head and content, and whether nothing but the target bears on the answer.
+    type Told = (String, String, String, String, bool);
+
+    fn told(request: &str, room: usize) -> Option<Told> {
+        let mut framing = Framing::new(MAX_CONTENT);
+        let mut bytes = request.as_bytes().to_vec();
+        let (_, whole) = framing.receive_request(&mut bytes, room).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        whole.map(|Whole { method, target, head, content, is_bare }| {
+            (text(method), text(target), text(head), text(content), is_bare)
+        })
+    }
+
     #[test]
-    fn a_request_that_says_nothing_but_its_target_is_told_with_it() {
-        let plain = |request: &str, room: usize| {
-            let mut framing = Framing::new(MAX_CONTENT);
-            let mut bytes = request.as_bytes().to_vec();
-            let (_, target) = framing.receive_request(&mut bytes, room).unwrap();
-            target.map(<[u8]>::to_vec)
-        };
-        for fields in ["", "Accept: */*\r\n", "connection: Keep-Alive\r\n", "Range: bytes=0-1\r\nIfx: 1\r\n"]
-        {
+    fn a_whole_request_is_told_of() {
+        for (fields, is_bare) in [
+            ("", true),
+            ("Accept: */*\r\n", true),
+            ("connection: Keep-Alive\r\n", true),
+            ("Range: bytes=0-1\r\nIfx: 1\r\n", true),
+            ("Content-Length: 0\r\n", true),
+            ("If-None-Match: *\r\n", false),
+            ("if-modified-since: x\r\n", false),
+        ] {
             let request = format!("\r\nGET /a?b HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
-            assert_eq!(plain(&request, usize::MAX).unwrap(), b"/a?b", "{fields:?}");
-            assert_eq!(plain(&format!("{request}GET"), usize::MAX).unwrap(), b"/a?b", "{fields:?}");
-            assert_eq!(plain(&request, 20), None, "not the whole of it");
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            let expected = ("GET".into(), "/a?b".into(), head, String::new(), is_bare);
+            assert_eq!(told(&request, usize::MAX).as_ref(), Some(&expected), "{fields:?}");
+            assert_eq!(told(&format!("{request}GET"), usize::MAX), Some(expected), "{fields:?}");
+            assert_eq!(told(&request, 20), None, "not the whole of it");
         }
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n";
+        let expected = ("POST".into(), "/".into(), head.into(), "abc".into(), false);
+        assert_eq!(told(&format!("{head}abcGET"), usize::MAX), Some(expected));
+        assert_eq!(told(&format!("{head}ab"), usize::MAX), None, "not all of its content");
+    }
+
+    #[test]
+    fn one_that_has_more_to_say_is_not_told_of() {
         for fields in [
             "Connection: close\r\n",
             "Connection: keep-alive, upgrade\r\n",
             "Expect: 100-continue\r\n",
             "Upgrade: x\r\n",
-            "Content-Length: 0\r\n",
             "Transfer-Encoding: chunked\r\n",
             "Sec-WebSocket-Key: x\r\n",
-            "If-None-Match: *\r\n",
-            "if-modified-since: x\r\n",
         ] {
-            let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
-            assert_eq!(plain(&request, usize::MAX), None, "{fields:?}");
+            let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            assert_eq!(told(&request, usize::MAX), None, "{fields:?}");
         }
-        for line in ["HEAD / HTTP/1.1", "POST / HTTP/1.1", "GET / HTTP/1.0", "get / HTTP/1.1"] {
-            assert_eq!(plain(&format!("{line}\r\nHost: a\r\n\r\n"), usize::MAX), None, "{line}");
+        for line in ["HEAD / HTTP/1.1", "CONNECT a:1 HTTP/1.1", "GET / HTTP/1.0", "POST / HTTP/1.0"] {
+            assert_eq!(told(&format!("{line}\r\nHost: a\r\n\r\n"), usize::MAX), None, "{line}");
         }
+        assert_eq!(told("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na", usize::MAX), None);
     }
 
     #[test]
@@ -1076,9 +1155,16 @@ mod tests {
         let mut framing = Framing::new(MAX_CONTENT);
         let mut bytes = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
         let length = bytes.len() - 1;
-        assert_eq!(framing.receive_request(&mut bytes, 10).unwrap().1, None);
-        let (rest, target) = framing.receive_request(&mut [], usize::MAX).unwrap();
-        assert_eq!((rest.len(), target), (length - 10, None));
+        assert!(framing.receive_request(&mut bytes, 10).unwrap().1.is_none());
+        let (rest, whole) = framing.receive_request(&mut [], usize::MAX).unwrap();
+        assert_eq!((rest.len(), whole.is_none()), (length - 10, true));
+    }
+
+    #[test]
+    fn fields_are_told_one_by_one() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\nX-Y:\t b c \r\nx-y:\r\n\r\n";
+        let fields: Vec<_> = fields_of(head).collect();
+        assert_eq!(fields, [(&b"Host"[..], &b"a"[..]), (b"X-Y", b"b c"), (b"x-y", b"")]);
     }
 
     #[test]

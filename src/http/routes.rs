@@ -15,7 +15,6 @@ pub(crate) struct Routes {
     router: Router<Route>,
     /// Whether the server has a `fetch` handler, for what no route takes.
     has_fetch: bool,
-    has_static: bool,
 }
 
 /// What is behind a pattern.
@@ -47,20 +46,11 @@ pub(crate) enum Way {
 
 impl Routes {
     pub(crate) fn new(has_fetch: bool) -> Self {
-        Self { router: Router::new(), has_fetch, has_static: false }
+        Self { router: Router::new(), has_fetch }
     }
 
     pub(crate) fn insert(&mut self, pattern: &[u8], method: Option<Method>, route: Route) {
-        self.has_static |= matches!(route, Route::Static(_));
         self.router.insert(pattern, method, route);
-    }
-
-    /// The static response that a GET which is no handshake gets, if it gets one.
-    pub(crate) fn static_way(&self, target: &[u8]) -> Option<Rc<StaticRoute>> {
-        match self.has_static.then(|| self.way(&Method::GET, target, &HeaderMap::new(), false)) {
-            Some(Way::Static(route)) => Some(route),
-            _ => None,
-        }
     }
 
     pub(crate) fn set_fetch(&mut self, has_fetch: bool) {

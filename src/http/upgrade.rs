@@ -38,7 +38,8 @@ pub(crate) fn upgrade(
     subprotocol: &Subprotocol,
 ) -> Option<Upgraded> {
     let config = exchange.websocket.take().or_else(|| exchange.server().websocket())?;
-    let accept = match handshake::accept(&exchange.head.method, &exchange.head.headers) {
+    let request = exchange.fields();
+    let accept = match handshake::accept(&exchange.method, &request) {
         Ok(accept) => accept,
         Err(Refusal::NotAHandshake) => return None,
         Err(Refusal::UnsupportedVersion) => {
@@ -58,8 +59,8 @@ pub(crate) fn upgrade(
     {
         return None;
     }
-    set_subprotocol(&mut fields, subprotocol, &exchange.head.headers);
-    let offers = exchange.head.headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS);
+    set_subprotocol(&mut fields, subprotocol, &request);
+    let offers = request.get_all(header::SEC_WEBSOCKET_EXTENSIONS);
     let agreed = config
         .deflate
         .and_then(|deflate| extensions::negotiate(offers.iter().map(HeaderValue::as_bytes), &deflate));

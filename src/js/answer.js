@@ -66,14 +66,14 @@ function unsendable(response) {
 function sendResponse(exchange, response, fail) {
   exchange.isAnswered = true;
   const fields = joinFields(response.headers) + cookieFields(exchange);
-  const head = /** @type {Head} */ ([exchange.key, response.status, response.statusText || undefined, fields]);
+  const head = /** @type {Head} */ ([response.status, response.statusText || undefined, fields]);
   const held = heldAs(response);
   if (held !== undefined) {
     sendHeld(exchange, head, response, held === 'FileRef', fail);
     return;
   }
   const stream = response.body;
-  if (stream === null || stream === undefined) engine().respond(...head, null);
+  if (stream === null || stream === undefined) exchange.respond(...head, null);
   else new StreamedAnswer(exchange, head, stream);
 }
 
@@ -90,13 +90,12 @@ function sendPlain(exchange, value, fail) {
   const { status, statusText, content } = response;
   const fields = exchange.cookies === undefined ? response.fields : response.fields + cookieFields(exchange);
   if (content instanceof Blob) {
-    sendBlob(exchange, [exchange.key, status, statusText || undefined, fields], content, fail);
+    sendBlob(exchange, [status, statusText || undefined, fields], content, fail);
     return true;
   }
   const isUntyped = content instanceof Uint8Array && content.length > 0 && findField(fields, 'content-type') === undefined;
-  const native = engine();
-  native.respond(exchange.key, status, statusText || undefined, isUntyped ? fields + OCTETS : fields, content);
-  if (content instanceof Uint8Array && content.length >= LARGE) native.freeBytes(content.buffer);
+  exchange.respond(status, statusText || undefined, isUntyped ? fields + OCTETS : fields, content);
+  if (content instanceof Uint8Array && content.length >= LARGE) engine().freeBytes(content.buffer);
   return true;
 }
 
@@ -108,25 +107,24 @@ function sendPlain(exchange, value, fail) {
  * @param {Fail} fail
  */
 function sendBlob(exchange, head, blob, fail) {
-  const native = engine();
   const onFailure = (/** @type {unknown} */ error) => fail(exchange.server, exchange, error);
-  const [key, status, , fields] = head;
+  const [status, , fields] = head;
   const isWhole = status === 200 && findField(fields, 'content-range') === undefined;
   const validator = (/** @type {string} */ name) => findField(fields, name) ?? '';
-  const [selected, start, end] = isWhole ? native.select(key, validator('etag'), validator('last-modified'), blob.size) : [200];
+  const [selected, start, end] = isWhole ? engine().select(exchange.key, validator('etag'), validator('last-modified'), blob.size) : [200];
   switch (selected) {
     case 206: {
       const range = field('content-range', `bytes ${start}-${end - 1}/${blob.size}`);
       const part = blob.slice(start, end);
-      new StreamedAnswer(exchange, [key, 206, undefined, withRange(fields, range)], part.stream(), part.size, onFailure);
+      new StreamedAnswer(exchange, [206, undefined, withRange(fields, range)], part.stream(), part.size, onFailure);
       break;
     }
     case 416:
-      native.respond(key, 416, undefined, withRange(fields, field('content-range', `bytes */${blob.size}`)), null);
+      exchange.respond(416, undefined, withRange(fields, field('content-range', `bytes */${blob.size}`)), null);
       break;
     case 304:
     case 412:
-      native.respond(key, selected, undefined, fields, null);
+      exchange.respond(selected, undefined, fields, null);
       break;
     default:
       new StreamedAnswer(exchange, head, blob.stream(), blob.size, onFailure);
@@ -189,14 +187,13 @@ function isBuffered(response) {
  * @param {boolean} isFile
  * @param {Fail} fail
  */
-function sendHeld(exchange, [key, status, phrase, fields], response, isFile, fail) {
-  const native = engine();
+function sendHeld(exchange, [status, phrase, fields], response, isFile, fail) {
   response
     .blob()
     .then(async (blob) => {
       const type = blob.type === '' || findField(fields, 'content-type') !== undefined ? '' : field('content-type', blob.type);
-      if (isFile) sendBlob(exchange, [key, status, phrase, fields + type], blob, fail);
-      else native.respond(key, status, phrase, fields + type, await blob.arrayBuffer());
+      if (isFile) sendBlob(exchange, [status, phrase, fields + type], blob, fail);
+      else exchange.respond(status, phrase, fields + type, await blob.arrayBuffer());
     })
     .catch((error) => fail(exchange.server, exchange, error));
 }
@@ -209,8 +206,7 @@ function sendHeld(exchange, [key, status, phrase, fields], response, isFile, fai
  * @param {string | null} body
  */
 function sendText(exchange, status, type, body) {
-  exchange.isAnswered = true;
-  engine().respond(exchange.key, status, undefined, type === null ? '' : field('content-type', type), body);
+  exchange.respond(status, undefined, type === null ? '' : field('content-type', type), body);
 }
 
 module.exports = { cookieFields, isBuffered, isResponse, sendPlain, sendResponse, sendText, unsendable };

@@ -17,6 +17,12 @@ const events = {};
  */
 const numbers = new Float64Array(4 * 64);
 
+/** How the native side is to go about its work; settled before the first server starts. */
+const manner = {
+  /** It tells how each request ends, without being asked to `watch` it. */
+  followsRequests: false,
+};
+
 const isBun = process.versions.bun !== undefined;
 
 /**
@@ -44,8 +50,8 @@ function engine() {
       timer.unref();
     },
   };
-  native = createEngine(callbacks, numbers, isBun, process.env.MANTOU_DRIVER === 'watched');
+  native = createEngine(callbacks, numbers, isBun, manner.followsRequests, process.env.MANTOU_DRIVER === 'watched');
   return native;
 }
 
-module.exports = { engine, events, numbers, runTicks };
+module.exports = { engine, events, manner, numbers, runTicks };

@@ -124,11 +124,14 @@ class Exchange {
     if (this.controller !== undefined || this.follower !== undefined) this.#abortWithSocket();
   }
 
-  /** Has `follower` hear of what aborts the signal, from now on. */
+  /**
+   * Has `follower` hear of what aborts the signal. Only for an exchange that has just arrived at an engine that follows requests: the native side
+   * will tell how it ends without being asked.
+   */
   followBy(/** @type {{ abort(reason: unknown): void }} */ follower) {
     this.follower = follower;
-    this.watch();
-    if (this.isAborted) follower.abort(connectionClosed());
+    this.isWatched = true;
+    waiting.set(this.key, this);
   }
 
   /** The socket holds what follows it, not the exchange. */
@@ -156,6 +159,19 @@ class Exchange {
    */
   takeBody(asText) {
     return engine().takeBody(this.key, asText);
+  }
+
+  /**
+   * Answers with a whole body.
+   * @param {number} status
+   * @param {string | undefined} statusText
+   * @param {string} fields
+   * @param {string | ArrayBuffer | ArrayBufferView | null} body
+   */
+  respond(status, statusText, fields, body) {
+    this.isAnswered = true;
+    const isOver = engine().respond(this.key, status, statusText, fields, body);
+    if (isOver && this.isWatched) this.end();
   }
 
   /** Reads the next piece of the request's body. */
@@ -186,10 +202,10 @@ class Exchange {
     take?.(piece);
   }
 
-  /** There is nothing more to be told of it. */
+  /** There is nothing more to be told of it but what its body's reader waits for. */
   end() {
     this.isWatched = false;
-    waiting.delete(this.key);
+    if (this.onBody === undefined) waiting.delete(this.key);
   }
 
   /** The client is gone, or the server was told to cut. What waits for it is told so. */

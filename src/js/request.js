@@ -7,6 +7,7 @@ const { markAsUncloneable = () => {} } = /** @type {any} */ (require('node:worke
 
 const { bodyStream, bytesOf, textOf } = require('./body.js');
 const { appendFields, replaceFields } = require('./fields.js');
+const { manner } = require('./engine.js');
 const globals = require('./globals.js');
 const { accepts, bareArguments, hostArguments, HostRequest, PLACEHOLDER } = require('./host-request.js');
 const { canStandIn, LazyStream } = require('./lazy-stream.js');
@@ -298,6 +299,8 @@ const takesLazyStreams =
 
 /** Lazy where the host cannot tell: it finds the parts of its own behind the same symbols, or asks our Request first. */
 const IncomingRequest = isBun ? BunRequest : PARTS.length > 0 || globals.areOurs ? LazyRequest : HostedRequest;
+// Copies that the host makes of its own are followed from the beginning.
+manner.followsRequests = IncomingRequest === HostedRequest;
 Object.defineProperty(IncomingRequest.prototype, 'constructor', { value: HostRequest });
 
 module.exports = { IncomingRequest, Request: isBun ? HostRequest : Request, exchangeOf, unveil };

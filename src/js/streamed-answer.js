@@ -7,7 +7,7 @@ const { engine } = require('./engine.js');
 const { connectionClosed } = require('./errors.js');
 
 /** @typedef {InstanceType<typeof import('./exchange.js').Exchange>} Exchange */
-/** Key, status, reason phrase and fields of an answer. @typedef {readonly [number, number, string | undefined, string]} Head */
+/** Status, reason phrase and fields of an answer. @typedef {readonly [number, string | undefined, string]} Head */
 
 /** Bytes read at once before a body counts as one that goes out piece by piece. */
 const HELD = 64 * 1024;
@@ -81,13 +81,13 @@ class StreamedAnswer {
   #begin() {
     const pieces = this.#held ?? [];
     this.#held = undefined;
-    engine().respondStream(...this.#head, this.#length);
+    engine().respondStream(this.#exchange.key, ...this.#head, this.#length);
     for (const piece of pieces) engine().writeBody(this.#exchange.key, piece);
   }
 
   /** The answer to HEAD has the fields of the answer to GET, as far as they are known. */
   #sendHeadOnly() {
-    engine().respondStream(...this.#head, this.#length);
+    engine().respondStream(this.#exchange.key, ...this.#head, this.#length);
     this.#cancel(undefined);
     engine().endBody(this.#exchange.key);
   }
@@ -136,7 +136,7 @@ class StreamedAnswer {
   #end() {
     this.#finish();
     if (this.#held === undefined) engine().endBody(this.#exchange.key);
-    else engine().respond(...this.#head, join(this.#held));
+    else this.#exchange.respond(...this.#head, join(this.#held));
   }
 
   /** @param {unknown} error */

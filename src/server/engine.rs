@@ -80,6 +80,8 @@ pub(crate) struct Engine {
     pub(crate) flushing: Cell<usize>,
     /// Somebody has been told that a handler took too long.
     pub(crate) has_warned: Cell<bool>,
+    /// JavaScript wants to hear how every request ends.
+    follows_requests: bool,
 }
 
 enum Timer {
@@ -98,7 +100,7 @@ const SCRATCH: usize = 64 * 1024;
 const ROUNDS: usize = 8;
 
 impl Engine {
-    pub(crate) fn new(driver: Driver, host: Box<dyn Host>) -> Rc<Self> {
+    pub(crate) fn new(driver: Driver, host: Box<dyn Host>, follows_requests: bool) -> Rc<Self> {
         Rc::new(Self {
             signal: driver.signal(),
             driver,
@@ -128,7 +130,12 @@ impl Engine {
             lingering: Cell::new(0),
             flushing: Cell::new(0),
             has_warned: Cell::new(false),
+            follows_requests,
         })
+    }
+
+    pub(crate) fn follows_requests(&self) -> bool {
+        self.follows_requests
     }
 
     /// Milliseconds since the engine began.

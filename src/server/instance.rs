@@ -18,7 +18,6 @@ use super::topics::Topics;
 use super::transport::Transport;
 use crate::http::connection::Connection;
 use crate::http::routes::{Routes, Way};
-use crate::http::static_route::StaticRoute;
 use crate::websocket::frame::Opcode;
 
 /// See the module.
@@ -130,11 +129,6 @@ impl Server {
             Some(routes) => routes.way(method, target, fields, self.websocket.borrow().is_some()),
             None => Way::Fetch,
         }
-    }
-
-    /// The static response that a GET which is no handshake gets, if it gets one.
-    pub(crate) fn static_way(&self, target: &[u8]) -> Option<Rc<StaticRoute>> {
-        self.routes.borrow().as_ref()?.static_way(target)
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
