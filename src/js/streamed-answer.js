@@ -29,8 +29,6 @@ class StreamedAnswer {
   #isOver = false;
   /** The event loop has turned, or the length is known: the first piece may go out. */
   #isLate;
-  /** @type {NodeJS.Immediate | undefined} */
-  #late;
 
   /**
    * Sends a body. `length` is that of the whole, if it is known; with it `onFailure` hears of a body that fails before anything is sent.
@@ -49,7 +47,7 @@ class StreamedAnswer {
     this.#isLate = length !== undefined;
     exchange.answer = this;
     exchange.watch();
-    if (length === undefined) this.#late = setImmediate(() => this.#turned());
+    if (length === undefined) StreamedAnswer.#awaitTurn(this);
     if (length !== undefined && exchange.method === 'HEAD') this.#sendHeadOnly();
     else this.#read();
   }
@@ -68,11 +66,25 @@ class StreamedAnswer {
   /** @param {unknown} reason */
   #cancel(reason) {
     this.#finish();
+    const cancelled = /** @type {Promise<void>} */ (this.#exchange.server.run(() => this.#reader.cancel(reason), undefined));
     // What the source's cancel() throws is its own affair.
-    this.#reader.cancel(reason).catch(ignore);
+    cancelled.catch(ignore);
+  }
+
+  /** Those that the event loop has not turned for; one immediate is for all of them, because each costs a call into the host. @type {StreamedAnswer[]} */
+  static #early = [];
+
+  static #awaitTurn(/** @type {StreamedAnswer} */ answer) {
+    if (StreamedAnswer.#early.push(answer) > 1) return;
+    setImmediate(() => {
+      const answers = StreamedAnswer.#early;
+      StreamedAnswer.#early = [];
+      for (const early of answers) early.#turned();
+    });
   }
 
   #turned() {
+    if (this.#isOver) return;
     this.#isLate = true;
     if (this.#exchange.method === 'HEAD') this.#sendHeadOnly();
     else if (this.#held !== undefined && this.#heldBytes > 0) this.#begin();
@@ -150,7 +162,6 @@ class StreamedAnswer {
   #finish() {
     this.#isOver = true;
     this.#exchange.answer = undefined;
-    clearImmediate(this.#late);
   }
 }
 
