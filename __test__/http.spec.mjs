@@ -5,7 +5,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { afterEach, describe, test } from 'node:test';
 import { differs } from './differences.mjs';
 import { calls } from './support/calls.mjs';
-import { cleanUp } from './support/connect.mjs';
+import { cleanUp, MORE_THAN_A_SOCKET_TAKES } from './support/connect.mjs';
 import { held } from './support/held.mjs';
 import { killPrograms, run } from './support/program.mjs';
 import { RawClient } from './support/raw-client.mjs';
@@ -553,6 +553,58 @@ describe('a connection', () => {
       assert.equal(response.text, 'x');
       assert.equal(await client.ended(), 'FIN');
     });
+  }
+
+  /** Handlers, and whether the connection goes on behind their answers. */
+  const ANSWERS = {
+    'a text': [() => new Response('text', { headers: { 'x-mine': '1' } }), true],
+    'nothing at all': [() => new Response(null, { status: 404 }), true],
+    'a status without content': [() => new Response(null, { status: 204 }), true],
+    'a phrase of its own': [() => new Response('x', { status: 201, statusText: 'Mine' }), true],
+    'more than the kernel takes at once': [() => new Response('x'.repeat(MORE_THAN_A_SOCKET_TAKES)), true],
+    'a promise': [async () => new Response(String(await later())), true],
+    'a stream': [() => new Response(new Blob(['a', 'b']).stream()), true],
+    'a stream that takes its time': [
+      () =>
+        new Response(
+          (async function* () {
+            await later();
+            yield 'streamed';
+          })(),
+        ),
+      true,
+    ],
+    'the end of the connection': [() => new Response('x', { headers: { connection: 'close' } }), false],
+    'the last words of a server': [(_req, own) => own.stop() && new Response('last'), false],
+    'what was sent': [async (req) => new Response(await req.text()), true],
+    'what was sent, as a stream': [(req) => new Response(req.body), true],
+    'an error': [
+      () => {
+        throw new Error('as expected');
+      },
+      true,
+    ],
+  };
+  for (const [what, [handler, goesOn]] of Object.entries(ANSWERS)) {
+    for (const [method, body] of [
+      ['GET', ''],
+      ['POST', 'content'],
+    ]) {
+      test(`carries ${what} in answer to a ${method} in the same way, whatever else the request says`, async () => {
+        const answers = [];
+        for (const fields of [{}, { Upgrade: 'nothing/1' }]) {
+          const error = () => new Response('failed', { status: 500 });
+          const client = await connectTo(serve({ development: false, fetch: handler, error }));
+          client.write(request(method, '/', fields, body));
+          const { status, reason, headers, text } = await readResponse(client);
+          if (goesOn) client.write(request(method, '/', fields, body));
+          const next = goesOn ? (await readResponse(client)).text : await client.ended();
+          answers.push([status, reason, headers.filter(([name]) => name.toLowerCase() !== 'date'), text, next]);
+        }
+
+        assert.deepEqual(answers[0], answers[1]);
+      });
+    }
   }
 
   test('is closed after a streamed response when the request says Connection: close', async () => {

@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use super::body::{ResponseBody, ResponseStream};
 use super::connection::Connection;
 use super::framing::{self, Refusal, Whole};
+use super::prepared::write_field;
 use crate::server::config::WebSocketConfig;
 use crate::server::engine::Engine;
 use crate::server::event::{BodyError, Event};
@@ -487,13 +488,6 @@ pub(crate) fn drain(engine: &Engine, mut body: Incoming) {
     engine.spawn(
         async move { while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {} },
     );
-}
-
-/// Writes a field as it goes over the wire.
-fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    for part in [name, b": ", value, b"\r\n"] {
-        out.extend_from_slice(part);
-    }
 }
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";

@@ -6,6 +6,29 @@ use http::StatusCode;
 
 use super::phrase;
 
+/// The head of an answer that is given again and again.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// All of it but the date, if that is left out.
+    text: Vec<u8>,
+    has_date: bool,
+}
+
+impl Head {
+    /// As `write_head`.
+    pub(crate) fn new(status: StatusCode, fields: &[u8], length: usize) -> Option<Self> {
+        let mut text = Vec::new();
+        let has_date = begin(&mut text, status, fields, length)?;
+        Some(Self { text, has_date })
+    }
+
+    /// Appends the head to `out`.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, date: &[u8]) {
+        out.extend_from_slice(&self.text);
+        end(out, self.has_date, date);
+    }
+}
+
 /// Appends the head of an answer with so much content to `out`. `fields` are `name: value CR LF …`; the length and, unless it is among them,
 /// the date are added. Returns false, and leaves `out` as it may be, when this is not of the common kind: hyper takes care of it.
 pub(crate) fn write_head(
@@ -15,10 +38,26 @@ pub(crate) fn write_head(
     date: &[u8],
     length: usize,
 ) -> bool {
+    let has_date = begin(out, status, fields, length);
+    if let Some(has_date) = has_date {
+        end(out, has_date, date);
+    }
+    has_date.is_some()
+}
+
+/// Appends a field as it goes over the wire.
+pub(crate) fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    for part in [name, b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+}
+
+/// Writes everything but the date. Returns whether there is one among the fields.
+fn begin(out: &mut Vec<u8>, status: StatusCode, fields: &[u8], length: usize) -> Option<bool> {
     // RFC 9110 §8.6: these have no Content-Length.
     let has_length =
         !status.is_informational() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let Some(has_date) = check(fields).filter(|_| has_length) else { return false };
+    let has_date = check(fields).filter(|_| has_length)?;
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');
@@ -27,12 +66,15 @@ pub(crate) fn write_head(
     out.extend_from_slice(fields);
     out.extend_from_slice(b"content-length: ");
     write_number(out, length);
+    out.extend_from_slice(b"\r\n");
+    Some(has_date)
+}
+
+fn end(out: &mut Vec<u8>, has_date: bool, date: &[u8]) {
     if !has_date {
-        out.extend_from_slice(b"\r\ndate: ");
-        out.extend_from_slice(date);
+        write_field(out, b"date", date);
     }
-    out.extend_from_slice(b"\r\n\r\n");
-    true
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Whether there is a Date among the fields. `None` when HTTP cannot carry one of them, or it is about the framing or the connection.

@@ -8,7 +8,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::body::ResponseBody;
 use super::conditions::{self, Validators, Verdict};
-use super::prepared;
+use super::prepared::{Head, write_field};
 
 /// See the module.
 #[derive(Debug)]
@@ -16,8 +16,8 @@ pub(crate) struct StaticRoute {
     status: StatusCode,
     phrase: Option<ReasonPhrase>,
     fields: HeaderMap,
-    /// The fields as they go out, but for the length; `None` when the head is not for `prepared` to write.
-    text: Option<Vec<u8>>,
+    /// `None` when it is hyper that writes the head.
+    head: Option<Head>,
     body: Bytes,
     modified: Option<SystemTime>,
 }
@@ -39,10 +39,10 @@ impl StaticRoute {
         if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
             fields.insert(header::CONTENT_LENGTH, body.len().into());
         }
-        let text = phrase.is_none().then(|| text_of(&fields));
+        let head = if phrase.is_none() { Head::new(status, &text_of(&fields), body.len()) } else { None };
         let modified = fields.get(header::LAST_MODIFIED);
         let modified = modified.and_then(|value| conditions::parse_date(value.as_bytes()));
-        Self { status, phrase, fields, text, body, modified }
+        Self { status, phrase, fields, head, body, modified }
     }
 
     /// The answer to a request with this method and these fields. Every method gets one; conditions count where they mean something.
@@ -57,8 +57,8 @@ impl StaticRoute {
 
     /// Appends the head of the answer to a GET that says nothing but its target to `out`, and returns the content. `None` leaves it to `answer`.
     pub(crate) fn write_plain(&self, out: &mut Vec<u8>, date: &[u8]) -> Option<&Bytes> {
-        let text = self.text.as_ref()?;
-        prepared::write_head(out, self.status, text, date, self.body.len()).then_some(&self.body)
+        self.head.as_ref()?.write(out, date);
+        Some(&self.body)
     }
 
     fn validators(&self) -> Validators<'_> {
@@ -88,13 +88,11 @@ impl StaticRoute {
     }
 }
 
+/// The fields as they go out, but for the length.
 fn text_of(fields: &HeaderMap) -> Vec<u8> {
     let mut text = Vec::new();
     for (name, value) in fields.iter().filter(|(name, _)| **name != header::CONTENT_LENGTH) {
-        text.extend_from_slice(name.as_str().as_bytes());
-        text.extend_from_slice(b": ");
-        text.extend_from_slice(value.as_bytes());
-        text.extend_from_slice(b"\r\n");
+        write_field(&mut text, name.as_str().as_bytes(), value.as_bytes());
     }
     text
 }
