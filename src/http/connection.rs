@@ -482,9 +482,10 @@ impl Connection {
     /// This exchange is over; the next one may come.
     pub(crate) fn release(&self, exchange: &Exchange) {
         self.exchange.borrow_mut().take_if(|current| current.key == exchange.key);
-        // hyper looks by itself what has come behind a request that it knows of.
-        let is_awaited = || self.has_unread.get() || self.framing.borrow().has_more();
-        if self.server.is_stopping() || (exchange.is_withheld() && is_awaited()) {
+        // Behind a request that hyper knows of it looks by itself.
+        let has_more =
+            || self.has_unread.get() || self.is_half_closed.get() || self.framing.borrow().has_more();
+        if self.server.is_stopping() || (exchange.is_withheld() && has_more()) {
             self.rouse();
         }
     }

@@ -422,7 +422,7 @@ impl Exchange {
     pub(crate) fn read_body(self: &Rc<Self>) {
         let exchange = Rc::clone(self);
         let body = self.body.replace(Content::None);
-        self.reads_body.set(true);
+        self.reads_body.set(matches!(body, Content::Coming(_)));
         self.server().engine.spawn(async move {
             let piece = match body {
                 Content::Coming(body) => exchange.next_piece(body).await,

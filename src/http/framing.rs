@@ -75,7 +75,7 @@ impl Framing {
     ///
     /// The peer is refused, from now on. What was right before that has been returned by earlier calls.
     pub fn receive<'a>(&'a mut self, fresh: &'a mut [u8], room: usize) -> Result<&'a [u8], Refusal> {
-        self.receive_request(fresh, room).map(|(bytes, _)| bytes)
+        self.follower.pass(&mut self.kept, fresh, room)
     }
 
     /// As `receive`; with what there is to say of it, when the bytes are a request that need not be followed any further.
@@ -89,20 +89,7 @@ impl Framing {
         room: usize,
     ) -> Result<(&'a [u8], Option<Whole<'a>>), Refusal> {
         let Self { follower, kept } = self;
-        let bytes = if kept.is_empty() {
-            let ready = follower.follow(fresh)?;
-            let end = ready.start + ready.len().min(room);
-            kept.replace(&fresh[end..], ready.end - end);
-            &fresh[ready.start..end]
-        } else {
-            kept.extend(fresh);
-            if kept.ready == 0 {
-                let ready = follower.follow(kept.unread())?;
-                kept.start += ready.start;
-                kept.ready = ready.len();
-            }
-            kept.take(room)
-        };
+        let bytes = follower.pass(kept, fresh, room)?;
         let outline = follower.outline.take().filter(|outline| outline.end == bytes.len());
         let whole = outline.map(|Outline { method, head, is_bare, .. }| Whole {
             method: &bytes[..method],
@@ -180,11 +167,13 @@ pub struct Whole<'a> {
 
 /// The fields of a head that has gone on, in their order: names as they came, values without the whitespace around them.
 pub fn fields_of(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let begin = head.iter().position(|&byte| byte == b'\n').map_or(head.len(), |end| end + 1);
-    let mut fields = Fields::new();
+    // The line of the request.
+    let mut lines = head.split(|&byte| byte == b'\n').skip(1);
     std::iter::from_fn(move || {
-        let Field { name, value } = fields.next(&head[begin..]).ok().flatten()?;
-        Some((name, value))
+        let line = lines.next()?.strip_suffix(b"\r")?;
+        // The last one is empty.
+        let colon = line.iter().position(|&byte| byte == b':')?;
+        Some((&line[..colon], trim(&line[colon + 1..])))
     })
 }
 
@@ -266,6 +255,28 @@ enum State {
 }
 
 impl Follower {
+    /// As `Framing::receive`.
+    fn pass<'a>(
+        &mut self,
+        kept: &'a mut Kept,
+        fresh: &'a mut [u8],
+        room: usize,
+    ) -> Result<&'a [u8], Refusal> {
+        if kept.is_empty() {
+            let ready = self.follow(fresh)?;
+            let end = ready.start + ready.len().min(room);
+            kept.replace(&fresh[end..], ready.end - end);
+            return Ok(&fresh[ready.start..end]);
+        }
+        kept.extend(fresh);
+        if kept.ready == 0 {
+            let ready = self.follow(kept.unread())?;
+            kept.start += ready.start;
+            kept.ready = ready.len();
+        }
+        Ok(kept.take(room))
+    }
+
     /// Goes through `input` up to the end of a request. Returns the part of it that may go on: what stands before it is of no use,
     /// what stands behind it must come again, with more behind it.
     fn follow(&mut self, input: &mut [u8]) -> Result<Range<usize>, Refusal> {
@@ -386,8 +397,20 @@ impl Head {
 
     fn take(&mut self, Field { name, value }: Field<'_>) -> Result<(), Refusal> {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-        self.bears_on_connection |= bears_on_connection(name, value);
-        self.is_conditional |= name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"if-"));
+        // By the first letter, in either case: most fields begin with another one.
+        match name.first().map(|letter| letter | 0x20) {
+            Some(b'c') if is(b"connection") => {
+                self.bears_on_connection |= !value.eq_ignore_ascii_case(b"keep-alive");
+            }
+            Some(b'e') => self.bears_on_connection |= is(b"expect"),
+            Some(b'i') => {
+                self.is_conditional |= name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"if-"));
+            }
+            Some(b's') => self.bears_on_connection |= is(b"sec-websocket-key"),
+            Some(b't') => self.bears_on_connection |= is(b"transfer-encoding"),
+            Some(b'u') => self.bears_on_connection |= is(b"upgrade"),
+            _ => {}
+        }
         let is_ambiguous = match name.len() {
             // §3.2: a server MUST respond with 400 to a request with more than one Host.
             4 if is(b"host") => mem::replace(&mut self.has_host, true),
@@ -451,20 +474,6 @@ impl Head {
         input.copy_within(..start, begin);
         input[end - 1] = b'/';
         begin
-    }
-}
-
-/// Whether a field bears on the connection, or on what happens before the answer.
-fn bears_on_connection(name: &[u8], value: &[u8]) -> bool {
-    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-    // By the first letter, in either case: most fields begin with another one.
-    match name.first().map(|letter| letter | 0x20) {
-        Some(b'c') => is(b"connection") && !value.eq_ignore_ascii_case(b"keep-alive"),
-        Some(b'e') => is(b"expect"),
-        Some(b's') => is(b"sec-websocket-key"),
-        Some(b't') => is(b"transfer-encoding"),
-        Some(b'u') => is(b"upgrade"),
-        _ => false,
     }
 }
 
