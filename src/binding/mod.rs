@@ -65,6 +65,7 @@ pub fn create_engine<'env>(
     numbers: Object<'env>,
     is_bun: bool,
     watched: bool,
+    may_use_ring: bool,
 ) -> napi::Result<Object<'env>> {
     let js = Js(env.raw());
     // The thread may be told to stop at any moment, and from then on calls to JavaScript fail. So they come before the host has
@@ -90,6 +91,9 @@ pub fn create_engine<'env>(
         is_over: Cell::new(false),
     });
     binding.host.attach(&binding);
+    if !may_use_ring {
+        binding.engine.forgo_ring();
+    }
 
     let entries: Vec<_> = functions::FUNCTIONS
         .iter()

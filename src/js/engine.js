@@ -44,7 +44,8 @@ function engine() {
       timer.unref();
     },
   };
-  native = createEngine(callbacks, numbers, isBun, process.env.MANTOU_DRIVER === 'watched');
+  const { MANTOU_DRIVER, MANTOU_IO_URING } = process.env;
+  native = createEngine(callbacks, numbers, isBun, MANTOU_DRIVER === 'watched', MANTOU_IO_URING !== '0');
   return native;
 }
 

@@ -226,6 +226,22 @@ impl Socket {
         }
     }
 
+    /// Calls `show` with its descriptor and what it has to send, if that is all of its outbox and needs no treatment.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn show_unsent(&self, show: impl FnOnce(std::os::fd::RawFd, &[u8])) {
+        if let (Some(descriptor), Some(bytes)) =
+            (self.transport.plain_descriptor(), self.outbox.borrow().only_piece())
+        {
+            show(descriptor, bytes);
+        }
+    }
+
+    /// The kernel has taken so many bytes of what it was shown.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn has_sent(&self, count: usize) {
+        self.outbox.borrow_mut().advance(&mut self.engine().spares.borrow_mut(), count);
+    }
+
     /// Gives the kernel what it takes; the task waits for the rest.
     fn flush(self: &Rc<Self>) {
         let flushed = self

@@ -163,12 +163,19 @@ impl Outbox {
         Ok(total)
     }
 
+    /// What is to be sent, if it is one piece and the kernel has refused nothing.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn only_piece(&self) -> Option<&[u8]> {
+        (self.pieces.len() == 1 && !self.blocked).then(|| self.pieces[0].unsent())
+    }
+
     /// Forgets everything unsent, which may begin inside a frame, and whatever comes later.
     pub(crate) fn clear(&mut self) {
         *self = Self { over: true, ..Self::default() };
     }
 
-    fn advance(&mut self, spares: &mut Spares, mut sent: usize) {
+    /// The kernel has taken so many bytes.
+    pub(crate) fn advance(&mut self, spares: &mut Spares, mut sent: usize) {
         self.unsent -= sent;
         while let Some(piece) = self.pieces.front_mut() {
             let rest = piece.unsent().len();

@@ -155,6 +155,13 @@ impl Transport {
         }
     }
 
+    /// The descriptor that bytes can be sent to as they are: without TLS.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn plain_descriptor(&self) -> Option<std::os::fd::RawFd> {
+        use std::os::fd::AsRawFd;
+        self.tls.is_none().then(|| self.stream.borrow().sock_ref().as_raw_fd())
+    }
+
     /// What was refused so far will not come again.
     pub(crate) fn forget_unsent(&self) {
         if let Some(tls) = &self.tls {
