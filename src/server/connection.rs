@@ -19,7 +19,7 @@ use super::config::WebSocketConfig;
 use super::engine::Engine;
 use super::event::{Ending, Event, Held};
 use super::instance::Server;
-use super::outbox::{Outbox, Spares};
+use super::outbox::{CORK_CAPACITY, Outbox, Spares};
 use super::publication::Publication;
 use super::slots::Key;
 use super::subscriptions::Subscriptions;
@@ -27,7 +27,7 @@ use super::transport::Transport;
 use crate::websocket::close::{truncate_reason, write_close};
 use crate::websocket::deflate::Compressor;
 use crate::websocket::extensions::Agreed;
-use crate::websocket::frame::{Opcode, write_frame};
+use crate::websocket::frame::{Opcode, write_frame, write_header};
 use crate::websocket::inflate::Decompressor;
 use crate::websocket::receiver::{Event as Received, Limits, Receiver};
 use crate::websocket::timers::{Expiry, Idle};
@@ -143,7 +143,14 @@ impl Socket {
 
     /// Sends one frame, uncompressed.
     pub(crate) fn send(self: &Rc<Self>, opcode: Opcode, payload: &[u8]) -> Sent {
-        self.enqueue(|outbox, spares| outbox.write(spares, |out| write_frame(out, opcode, payload)))
+        if payload.len() < CORK_CAPACITY {
+            return self
+                .enqueue(|outbox, spares| outbox.write(spares, |out| write_frame(out, opcode, payload)));
+        }
+        // It leaves at once, so it leaves from where it lies.
+        self.enqueue_with(payload, |outbox, spares| {
+            outbox.write(spares, |out| write_header(out, opcode, payload.len(), false));
+        })
     }
 
     /// Sends one message, compressed if that was agreed to and `asked` for. `None` leaves it to the size of the message.
@@ -188,6 +195,11 @@ impl Socket {
     }
 
     fn enqueue(self: &Rc<Self>, push: impl FnOnce(&mut Outbox, &mut Spares)) -> Sent {
+        self.enqueue_with(&[], push)
+    }
+
+    /// What `push` pushes, and `tail` behind it.
+    fn enqueue_with(self: &Rc<Self>, tail: &[u8], push: impl FnOnce(&mut Outbox, &mut Spares)) -> Sent {
         if !self.is_open.get() {
             return Sent::Dropped;
         }
@@ -200,12 +212,16 @@ impl Socket {
             }
             return Sent::Dropped;
         }
-        push(&mut outbox, &mut self.engine().spares.borrow_mut());
-        let is_overfull = outbox.is_overfull();
-        drop(outbox);
-        if is_overfull {
-            self.flush();
+        let mut spares = self.engine().spares.borrow_mut();
+        push(&mut outbox, &mut spares);
+        if outbox.is_overfull_with(tail.len()) {
+            drop((outbox, spares));
+            self.flush_with(tail);
         } else {
+            if !tail.is_empty() {
+                outbox.write(&mut spares, |out| out.extend_from_slice(tail));
+            }
+            drop((outbox, spares));
             self.mark_dirty();
         }
         if !config.idle.send_pings {
@@ -230,10 +246,15 @@ impl Socket {
 
     /// Gives the kernel what it takes; the task waits for the rest.
     fn flush(self: &Rc<Self>) {
-        let flushed = self
-            .outbox
-            .borrow_mut()
-            .flush(&mut self.engine().spares.borrow_mut(), |slices| self.transport.send(slices));
+        self.flush_with(&[]);
+    }
+
+    /// The same with `tail` behind what is there.
+    fn flush_with(self: &Rc<Self>, tail: &[u8]) {
+        let flushed =
+            self.outbox.borrow_mut().flush_with(&mut self.engine().spares.borrow_mut(), tail, |slices| {
+                self.transport.send(slices)
+            });
         match flushed {
             Ok(_) if self.outbox.borrow().is_blocked() => self.rouse(),
             Ok(_) => {}
