@@ -17,7 +17,7 @@ use tokio::io::ReadBuf;
 use super::alarm::Alarm;
 use super::config::WebSocketConfig;
 use super::engine::Engine;
-use super::event::{Ending, Event, Held};
+use super::event::{Ending, Event, Held, Undelivered};
 use super::instance::Server;
 use super::outbox::{CORK_CAPACITY, Outbox, Spares};
 use super::publication::Publication;
@@ -528,19 +528,24 @@ impl Socket {
                 && !early.bytes.is_empty()
             {
                 let mut bytes = std::mem::take(&mut early.bytes);
-                self.receive(life.meaningful(&mut bytes));
+                let mut queue = self.engine().events.borrow_mut();
+                self.receive(life.meaningful(&mut bytes), None, queue.undelivered());
                 continue;
             }
-            let mut scratch = self.engine().scratch.borrow_mut();
-            let length = if is_serial { SERIAL_READ } else { scratch.len() };
-            let mut buffer = ReadBuf::new(&mut scratch[..length]);
-            match self.transport.poll_read(cx, &mut buffer) {
+            let mut queue = self.engine().events.borrow_mut();
+            let room = queue.room();
+            let length = if is_serial { SERIAL_READ } else { room.len() };
+            let read = self.transport.poll_read(cx, &mut ReadBuf::new(&mut room[..length]));
+            if let Poll::Ready(Ok(count @ 1..)) = read {
+                self.update_idle(|idle| idle.received(self.engine().now()));
+                let (bytes, end, undelivered) = queue.arrived(count);
+                self.receive(life.meaningful(bytes), Some(end), undelivered);
+            }
+            drop(queue);
+            match read {
                 Poll::Pending => return,
-                Poll::Ready(Ok(count)) if count > 0 => {
-                    self.update_idle(|idle| idle.received(self.engine().now()));
-                    self.receive(life.meaningful(buffer.filled_mut()));
-                }
-                Poll::Ready(Ok(_)) => return self.hear_no_more(),
+                Poll::Ready(Ok(0)) => return self.hear_no_more(),
+                Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(_)) => return self.lose(),
             }
             // The handler of what has just come decides whether there is a next read.
@@ -551,22 +556,21 @@ impl Socket {
         cx.waker().wake_by_ref();
     }
 
-    /// Turns bytes into events.
-    fn receive(self: &Rc<Self>, mut bytes: &mut [u8]) {
+    /// Turns bytes into events. `end` is where they end in the inbox, if they lie there.
+    fn receive(self: &Rc<Self>, mut bytes: &mut [u8], end: Option<usize>, queue: &mut Undelivered) {
         let limits = Limits { max_payload_length: self.config.borrow().max_payload_length };
         let mut receiver = self.receiver.borrow_mut();
         let mut inflater = self.engine().inflater.borrow_mut();
-        let mut queue = self.engine().events.borrow_mut();
         loop {
             let socket = Rc::clone(self);
             match receiver.receive(&mut bytes, &limits, &mut inflater) {
                 Ok(None) => return,
                 Ok(Some(Received::Text(payload))) => {
-                    let content = queue.keep_payload(payload);
+                    let content = queue.keep_payload(payload, end.map(|end| end - bytes.len()));
                     queue.push(Event::Message { socket, is_text: true, content });
                 }
                 Ok(Some(Received::Binary(payload))) => {
-                    let content = queue.keep_payload(payload);
+                    let content = queue.keep_payload(payload, end.map(|end| end - bytes.len()));
                     queue.push(Event::Message { socket, is_text: false, content });
                 }
                 Ok(Some(Received::Ping(payload))) => {
