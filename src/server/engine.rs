@@ -60,7 +60,7 @@ pub(crate) struct Engine {
     pub(crate) spares: RefCell<Spares>,
     pub(crate) deflater: RefCell<Deflater>,
     pub(crate) inflater: RefCell<Inflater>,
-    /// Every read goes here first: one buffer for all sockets.
+    /// Where HTTP is read, and what nobody will hear of: one buffer for all connections.
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// The head of an answer while it is made.
     pub(crate) head: RefCell<Vec<u8>>,

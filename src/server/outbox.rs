@@ -100,9 +100,9 @@ impl Outbox {
         if self.blocked { self.unsent } else { 0 }
     }
 
-    /// More is corked than should wait for the end of the turn.
-    pub(crate) fn is_overfull(&self) -> bool {
-        !self.blocked && self.unsent > CORK_CAPACITY
+    /// With so many bytes `more`, more is corked than should wait for the end of the turn.
+    pub(crate) fn is_overfull_with(&self, more: usize) -> bool {
+        !self.blocked && self.unsent + more > CORK_CAPACITY
     }
 
     /// Appends what `write` writes.
@@ -131,27 +131,35 @@ impl Outbox {
         }
     }
 
-    /// Hands pieces to `send` until all is sent or `send` refuses. Returns how many bytes went; a refusal is not an error but
-    /// leaves the outbox blocked.
-    pub(crate) fn flush(
+    /// Hands the pieces to `send`, and behind them `tail` from where it lies, until all is sent or `send` refuses; then what is left of
+    /// `tail` is copied. Returns how many bytes went; a refusal is not an error but leaves the outbox blocked.
+    pub(crate) fn flush_with(
         &mut self,
         spares: &mut Spares,
+        tail: &[u8],
         mut send: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> io::Result<usize> {
+        let mut tail = if self.over { &[] } else { tail };
         let mut total = 0;
-        while self.unsent > 0 {
+        while self.unsent + tail.len() > 0 {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let last = Some(tail).filter(|tail| !tail.is_empty());
             let mut count = 0;
-            for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
-                *slice = IoSlice::new(piece.unsent());
+            for (slice, bytes) in slices.iter_mut().zip(self.pieces.iter().map(Piece::unsent).chain(last)) {
+                *slice = IoSlice::new(bytes);
                 count += 1;
             }
             match send(&slices[..count]) {
                 Ok(sent) => {
                     total += sent;
-                    self.advance(spares, sent);
+                    let of_pieces = sent.min(self.unsent);
+                    self.advance(spares, of_pieces);
+                    tail = &tail[sent - of_pieces..];
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !tail.is_empty() {
+                        self.write(spares, |bytes| bytes.extend_from_slice(tail));
+                    }
                     self.blocked = true;
                     return Ok(total);
                 }
@@ -167,6 +175,15 @@ impl Outbox {
     #[cfg(target_os = "linux")]
     pub(crate) fn only_piece(&self) -> Option<&[u8]> {
         (self.pieces.len() == 1 && !self.blocked).then(|| self.pieces[0].unsent())
+    }
+
+    /// `flush_with` nothing behind the pieces.
+    pub(crate) fn flush(
+        &mut self,
+        spares: &mut Spares,
+        send: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.flush_with(spares, &[], send)
     }
 
     /// Forgets everything unsent, which may begin inside a frame, and whatever comes later.
@@ -248,6 +265,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sent_from_where_it_lies_follows_what_waits_and_is_copied_once_it_is_refused() {
+        let tail: Vec<u8> = (0..CORK_CAPACITY).map(|at| at as u8).collect();
+        let shared = SharedFrame::new(&mut Spares::default(), |frame| frame.resize(COPY_LIMIT + 1, 7));
+        for room in [0, 1, 3, 4, 5000, 5001, CORK_CAPACITY, 1 << 20] {
+            for pieces in [0, 1, 2, MAX_SLICES, 2 * MAX_SLICES] {
+                let (mut outbox, mut spares) = (Outbox::default(), Spares::default());
+                let mut expected = Vec::new();
+                for piece in 0..pieces {
+                    outbox.write(&mut spares, |bytes| bytes.push(piece as u8));
+                    outbox.push(&mut spares, &shared);
+                    expected.push(piece as u8);
+                    expected.resize(expected.len() + COPY_LIMIT + 1, 7);
+                }
+                expected.extend_from_slice(&tail);
+                let mut taken = Vec::new();
+                let sent = outbox.flush_with(&mut spares, &tail, kernel(&mut taken, room)).unwrap();
+                assert_eq!((sent, outbox.unsent), (taken.len(), expected.len() - taken.len()));
+                assert_eq!(outbox.is_blocked(), sent < expected.len());
+                outbox.flush(&mut spares, kernel(&mut taken, usize::MAX)).unwrap();
+                assert!(taken == expected && !outbox.is_blocked(), "{pieces} pieces, room for {room}");
+                assert_eq!(outbox.pieces.capacity(), 0);
+            }
+        }
+    }
+
+    #[test]
     fn content_is_corked_until_the_kernel_refuses_and_buffered_after() {
         let mut spares = Spares::default();
         let mut outbox = Outbox::default();
@@ -270,7 +313,8 @@ mod tests {
         outbox.write(&mut spares, |bytes| bytes.extend([0; 100]));
         outbox.push(&mut spares, &big);
         assert!(outbox.is_empty() && !outbox.is_blocked());
-        assert_eq!(outbox.flush(&mut spares, |_| unreachable!("there is nothing to send")).unwrap(), 0);
+        let flushed = outbox.flush_with(&mut spares, b"tail", |_| unreachable!("there is nothing to send"));
+        assert_eq!(flushed.unwrap(), 0);
     }
 
     #[test]
