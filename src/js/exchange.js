@@ -17,10 +17,15 @@ const waiting = /** @type {Map<number, Exchange>} */ (new Map());
  * @typedef {ArrayBuffer | null | undefined | false} BodyPiece
  */
 
+/**
+ * What hears that a signal has aborted, and whether there is anybody whom it tells.
+ * @typedef {{ abort(reason: unknown): void, readonly isFollowed: boolean }} Follower
+ */
+
 class Exchange {
   /** The request's signal, once touched. @type {AbortController | undefined} */
   controller;
-  /** What follows the signal without its being touched. @type {{ abort(reason: unknown): void } | undefined} */
+  /** What follows the signal without its being touched. @type {Follower | undefined} */
   follower;
   /** The WebSocket it became. @type {any} */
   socket;
@@ -112,11 +117,12 @@ class Exchange {
   upgradeTo(/** @type {any} */ socket) {
     this.socket = socket;
     waiting.delete(this.key);
-    if (this.controller !== undefined || this.follower !== undefined) this.#abortWithSocket();
+    if (this.controller !== undefined || this.follower?.isFollowed) this.#abortWithSocket();
+    else if (this.follower !== undefined) Socket.abortWith(socket, new Forgettable(this.follower));
   }
 
   /** Has `follower` hear of what aborts the signal, from now on. */
-  followBy(/** @type {{ abort(reason: unknown): void }} */ follower) {
+  followBy(/** @type {Follower} */ follower) {
     this.follower = follower;
     this.watch();
     if (this.isAborted) follower.abort(connectionClosed());
@@ -199,6 +205,21 @@ class Exchange {
    */
   static waitingOf(server) {
     return [...waiting.values()].filter((exchange) => exchange.server === server);
+  }
+}
+
+/** A follower whom nobody follows yet, as long as somebody has the request that holds it: an idle WebSocket is not to hold all that. */
+class Forgettable {
+  #follower;
+
+  /** @param {Follower} follower */
+  constructor(follower) {
+    this.#follower = new WeakRef(follower);
+  }
+
+  /** @param {unknown} reason */
+  abort(reason) {
+    this.#follower.deref()?.abort(reason);
   }
 }
 

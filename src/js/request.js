@@ -3,6 +3,7 @@
 
 'use strict';
 
+const { getEventListeners } = require('node:events');
 const { markAsUncloneable = () => {} } = /** @type {any} */ (require('node:worker_threads'));
 
 const { bodyStream, bytesOf, textOf } = require('./body.js');
@@ -278,6 +279,10 @@ class Followers {
   /** @param {AbortSignal} signal */
   constructor(signal) {
     this.#signal = signal;
+  }
+
+  get isFollowed() {
+    return getEventListeners(this.#signal, 'abort').length > 0;
   }
 
   /** Tells them that it has aborted. @param {unknown} reason */
