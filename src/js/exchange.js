@@ -128,15 +128,13 @@ class Exchange {
     if (this.isAborted) follower.abort(connectionClosed());
   }
 
-  /** The socket holds what follows it, not the exchange. */
+  /** The socket holds what follows it, not the exchange; an idle one nothing more than that. */
   #abortWithSocket() {
-    const { controller, follower } = this;
-    Socket.abortWith(this.socket, {
-      abort(reason) {
-        controller?.abort(reason);
-        follower?.abort(reason);
-      },
-    });
+    const signals = [this.controller, this.follower].filter((signal) => signal !== undefined);
+    const all = (/** @type {unknown} */ reason) => {
+      for (const signal of signals) signal.abort(reason);
+    };
+    Socket.abortWith(this.socket, signals.length === 1 ? signals[0] : { abort: all });
   }
 
   #abortSignals(/** @type {unknown} */ reason) {
