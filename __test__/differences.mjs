@@ -32,6 +32,11 @@ export const differences = {
     mantou: 'exact to 100 ms',
     why: 'a timeout should mean what it says',
   },
+  'slow-readers': {
+    bun: 'a handler that leaves 1 MiB of a body unread is cut off after idleTimeout',
+    mantou: 'it has the time it takes, while its client is there',
+    why: 'it is not the client who is silent',
+  },
   'idle-timer-reset': {
     bun: 'any server send resets the WebSocket idle timer',
     mantou: 'with sendPings only received bytes do; without it as in Bun',

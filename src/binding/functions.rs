@@ -470,13 +470,12 @@ fn timeout(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     binding.js.undefined()
 }
 
-/// `watch(exchange)`: JavaScript wants to hear how it ends. False when it is over.
+/// `watch(exchange)`: JavaScript wants to hear how it ends. Whether the client has ended its side already; undefined when it is over.
 fn watch(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    let exchange = exchange(binding, arguments)?.filter(|exchange| !exchange.is_out());
-    if let Some(exchange) = &exchange {
-        exchange.watch();
+    match exchange(binding, arguments)?.filter(|exchange| !exchange.is_out()) {
+        Some(exchange) => binding.js.boolean(exchange.watch()),
+        None => binding.js.undefined(),
     }
-    binding.js.boolean(exchange.is_some())
 }
 
 /// `takeBody(exchange, asText)`: all of the request's body, as text or as an `ArrayBuffer`, if it is there. Otherwise undefined: it is for `readBody`.

@@ -459,17 +459,21 @@ impl Connection {
         self.server.check_stopped();
     }
 
-    /// hyper does not read while a request is being answered; this notices a client that goes away meanwhile. A FIN aborts the
-    /// request's signal, an error also ends the connection.
+    /// hyper reads nothing but content that is asked for while a request is being answered; this notices a client that goes away
+    /// meanwhile. A FIN aborts the request's signal, an error also ends the connection.
     fn poll_half_close(&self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         let Some(exchange) = self.exchange.borrow().clone() else { return Poll::Pending };
         if self.is_half_closed.get() || exchange.reads_body() {
             return Poll::Pending;
         }
-        match ready!(self.transport.poll_peek(cx)) {
-            // The next request waits its turn.
-            Ok(true) => {}
-            Ok(false) => self.half_close(),
+        if ready!(exchange.poll_ahead(cx)).is_err() {
+            self.half_close();
+            return Poll::Pending;
+        }
+        match ready!(self.transport.poll_end(cx)) {
+            // The next request waits its turn, and so does what is sent to a WebSocket.
+            Ok(is_all) if !is_all && !self.framing.borrow().is_in_content() => {}
+            Ok(_) => self.half_close(),
             Err(_) => {
                 *self.fate.borrow_mut() = Fate::Cut;
                 return Poll::Ready(Ok(()));
@@ -651,7 +655,8 @@ impl Read for Io {
                 Ok((_, Some(target))) if connection.answers_plainly(target) => true,
                 Ok((bytes, _)) => {
                     buf.put_slice(bytes);
-                    if is_content {
+                    // The time of one that has left goes on.
+                    if is_content && !connection.is_half_closed.get() {
                         connection.idle.borrow_mut().receive(engine.now(), bytes.len());
                     }
                     return Poll::Ready(Ok(()));

@@ -80,9 +80,9 @@ class Exchange {
     if (this.isWatched) return;
     this.isWatched = true;
     waiting.set(this.key, this);
-    if (engine().watch(this.key)) return;
-    this.end();
-    this.isAborted = !this.isAnswered;
+    const hasLeft = engine().watch(this.key);
+    if (hasLeft === undefined) this.end();
+    if (hasLeft ?? !this.isAnswered) this.isAborted = true;
   }
 
   /**
@@ -93,7 +93,7 @@ class Exchange {
   isForsaken(error) {
     const isLeft = this.isBroken || (this.isAborted && error?.name === 'AbortError');
     if (isLeft) engine().failBody(this.key);
-    return isLeft || !engine().watch(this.key);
+    return isLeft || engine().watch(this.key) === undefined;
   }
 
   /** The signal of its request. */

@@ -540,7 +540,7 @@ function stopServer(state, isForced) {
     state.hasStopped = resolve;
   });
   // Not those that are over and have yet to hear of it.
-  const running = isForced ? Exchange.waitingOf(state).filter(({ key }) => native.watch(key)) : [];
+  const running = isForced ? Exchange.waitingOf(state).filter(({ key }) => native.watch(key) !== undefined) : [];
   // Nobody connects any more; then those who are connected are told.
   native.stop(state.key, isForced);
   if (state.port !== undefined) state.port = 0;

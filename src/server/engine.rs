@@ -79,6 +79,8 @@ pub(crate) struct Engine {
     settles_soon: Cell<bool>,
     turns_soon: Cell<bool>,
     keeps_alive: Cell<bool>,
+    /// Bytes of requests' content that came before they were asked for.
+    pub(crate) content_ahead: Rc<Cell<usize>>,
     /// Finished connections and closed sockets that count among those who wait for the peer's FIN.
     pub(crate) lingering: Cell<usize>,
     /// Closed sockets of referenced servers with bytes that the kernel has not taken: they hold the process.
@@ -135,6 +137,7 @@ impl Engine {
             settles_soon: Cell::new(false),
             turns_soon: Cell::new(false),
             keeps_alive: Cell::new(false),
+            content_ahead: Rc::default(),
             lingering: Cell::new(0),
             flushing: Cell::new(0),
             has_warned: Cell::new(false),
