@@ -119,7 +119,7 @@ class Exchange {
   followBy(/** @type {{ abort(reason: unknown): void }} */ follower) {
     this.follower = follower;
     this.watch();
-    if (this.isAborted) follower.abort(connectionClosed());
+    if (this.isAborted) follower.abort(this.signal.reason);
   }
 
   /** The socket holds what follows it, not the exchange. */
