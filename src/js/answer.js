@@ -111,7 +111,9 @@ function sendBlob(exchange, head, blob, fail) {
   const native = engine();
   const onFailure = (/** @type {unknown} */ error) => fail(exchange.server, exchange, error);
   const [key, status, , fields] = head;
-  const isWhole = status === 200 && findField(fields, 'content-range') === undefined;
+  // A form has another boundary each time: there are no parts of it to put together.
+  const isForm = findField(fields, 'content-type')?.startsWith('multipart/form-data');
+  const isWhole = status === 200 && findField(fields, 'content-range') === undefined && !isForm;
   const validator = (/** @type {string} */ name) => findField(fields, name) ?? '';
   const [selected, start, end] = isWhole ? native.select(key, validator('etag'), validator('last-modified'), blob.size) : [200];
   switch (selected) {
