@@ -123,6 +123,11 @@ export const differences = {
     mantou: 'for a part of either',
     why: 'Node does not tell which Blob is a file',
   },
+  'file-parts': {
+    bun: 'a part of a file is 206 whatever its status, also without bytes, and 200 as soon as the handler gives any field',
+    mantou: '206 where there are bytes and the status is not another than 200; in Bun 200',
+    why: 'its content-range says which part it is (RFC 9110 §15.3.7), and an error stays one',
+  },
   'fetch-base': {
     bun: 'server.fetch("/path") is a request for a URL with port 0',
     mantou: 'one of the server, as server.url has it',

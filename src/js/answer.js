@@ -6,6 +6,7 @@
 const { engine } = require('./engine.js');
 const { coded } = require('./errors.js');
 const { field, findField, isField, joinFields } = require('./fields.js');
+const { startOfPart } = require('./file.js');
 const { plain, take } = require('./response.js');
 const { StreamedAnswer } = require('./streamed-answer.js');
 
@@ -101,7 +102,8 @@ function sendPlain(exchange, value, fail) {
 }
 
 /**
- * Sends a Blob, which may be a file: as much of it as is asked for, if it is asked for at all.
+ * Sends a Blob, which may be a file: as much of it as is asked for, if it is asked for at all. A part of a file is what is asked for, and says
+ * which part it is.
  * @param {Exchange} exchange
  * @param {Head} head
  * @param {Blob} blob
@@ -114,6 +116,13 @@ function sendBlob(exchange, head, blob, fail) {
   // A form has another boundary each time: there are no parts of it to put together.
   const isForm = findField(fields, 'content-type')?.startsWith('multipart/form-data');
   const isWhole = status === 200 && findField(fields, 'content-range') === undefined && !isForm;
+  const first = status === 200 || status === 206 ? startOfPart(blob) : undefined;
+  if (first !== undefined && exchange.method !== 'HEAD') {
+    const range = field('content-range', `bytes ${first}-${first + blob.size - 1}/*`);
+    const ranged = findField(fields, 'content-range') === undefined ? fields + range : fields;
+    new StreamedAnswer(exchange, [key, 206, undefined, ranged], blob.stream(), blob.size, onFailure);
+    return;
+  }
   const validator = (/** @type {string} */ name) => findField(fields, name) ?? '';
   const [selected, start, end] = isWhole ? native.select(key, validator('etag'), validator('last-modified'), blob.size) : [200];
   switch (selected) {
