@@ -53,6 +53,16 @@ export const differences = {
     mantou: 'any RFC 9110 token reaches fetch',
     why: 'nothing is dropped without an answer',
   },
+  'head-fields': {
+    bun: 'the answer to HEAD has neither a Date nor the content-type that comes from the body',
+    mantou: 'it has the fields of the answer to GET',
+    why: 'RFC 9110 §9.3.2',
+  },
+  'connection-field': {
+    bun: 'no Connection field but that of the handler; HTTP/1.0 ends with its first answer, whatever it asks',
+    mantou: 'close where the connection ends because the client says so, keep-alive to a client of HTTP/1.0 that asks for it and is kept',
+    why: 'RFC 9112 §9.3, §9.6',
+  },
   'strict-framing': {
     bun: 'NUL and bare LF in a request line are another version (505); two Hosts, DEL in a value and empty elements beside chunked pass',
     mantou: '400',

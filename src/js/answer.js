@@ -48,7 +48,9 @@ function unsendable(response) {
   if (plain(response) === undefined && heldAs(response) === undefined && response.body?.locked)
     return coded(Error, 'ERR_STREAM_CANNOT_PIPE', 'Stream already used, please create a new one');
   if (response.status === 0) {
-    return new Error('Cannot send a Response with status 0. Response.error() is for fetch() and cannot be sent to a client.');
+    return new Error(
+      'Cannot send a Response with status 0. HTTP status codes must be between 100 and 999 (Response.error() returns status 0).',
+    );
   }
   return undefined;
 }
