@@ -599,6 +599,29 @@ describe('a connection', () => {
     });
   }
 
+  test('says that it closes because the request asks for it', async () => {
+    const { response } = await exchange(
+      start(() => new Response('x')),
+      request('GET', '/', { Connection: 'close' }),
+    );
+
+    assert.equal(response.header('connection'), differs('connection-field') ? 'close' : undefined);
+  });
+
+  test('of HTTP/1.0 is kept when the client asks for that, and says so', async () => {
+    const { client, response } = await exchange(
+      start(() => new Response('x')),
+      'GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n',
+    );
+    assert.equal(response.header('connection'), differs('connection-field') ? 'keep-alive' : undefined);
+
+    if (!differs('connection-field')) return assert.equal(await client.ended(), 'FIN');
+    client.write('GET / HTTP/1.0\r\n\r\n');
+
+    assert.equal((await readResponse(client)).text, 'x');
+    assert.equal(await client.ended(), 'FIN');
+  });
+
   test('is closed after a streamed response when the request says Connection: close', async () => {
     const body = () =>
       (async function* () {

@@ -125,7 +125,7 @@ class Exchange {
   followBy(/** @type {Follower} */ follower) {
     this.follower = follower;
     this.watch();
-    if (this.isAborted) follower.abort(connectionClosed());
+    if (this.isAborted) follower.abort(this.signal.reason);
   }
 
   /** The socket holds what follows it, not the exchange; an idle one nothing more than that. */

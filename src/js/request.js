@@ -133,6 +133,10 @@ class LazyRequest {
     return LazyRequest.#takeBody(this) ? textOf(this.#exchange) : LazyRequest.#hostOf(this).text();
   }
 
+  clone() {
+    return following(LazyRequest.#hostOf(this).clone(), this.signal);
+  }
+
   /**
    * Takes the body, to read it past the host. False when there is none, or the host has it.
    * @param {LazyRequest} request
@@ -153,7 +157,8 @@ class LazyRequest {
     if (request.#host === undefined) {
       // What was read past the host must not be read again.
       const body = request.#isUsed ? SPENT : exchange.hasBody ? bodyStream(exchange) : undefined;
-      const host = new HostRequest(...hostArguments(exchange, body, request.#headers, exchange.signal));
+      const host = new HostRequest(...hostArguments(exchange, body, request.#headers));
+      exchange.followBy(new Followers(host.signal));
       if (request.#isUsed) host.arrayBuffer();
       request.#host = host;
       request.#headers ??= host.headers;
@@ -243,7 +248,7 @@ class HostedRequest extends HostRequest {
 
   clone() {
     const copy = super.clone();
-    return isBun ? copy : new HostRequest(copy, { signal: this.signal, referrer: '' });
+    return isBun ? copy : following(copy, this.signal);
   }
 
   get method() {
@@ -268,6 +273,16 @@ class HostedRequest extends HostRequest {
  */
 async function parse(text) {
   return JSON.parse(typeof text === 'string' ? text : await text);
+}
+
+/**
+ * A copy whose signal aborts with another one. That of the host's own clone does not once garbage is collected: Node has nothing but a weak
+ * reference to what could abort it.
+ * @param {globalThis.Request} copy
+ * @param {AbortSignal} signal
+ */
+function following(copy, signal) {
+  return new HostRequest(copy, { signal, referrer: '' });
 }
 
 /**

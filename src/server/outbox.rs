@@ -230,7 +230,8 @@ impl Outbox {
     /// What is to be sent, if it is one piece and the kernel has refused nothing.
     #[cfg(target_os = "linux")]
     pub(crate) fn only_piece(&self) -> Option<&[u8]> {
-        (self.pieces.len() == 1 && !self.blocked).then(|| self.pieces[0].unsent())
+        let is_alone = self.others.as_ref().is_none_or(|others| others.is_empty());
+        self.first.as_ref().filter(|_| is_alone && !self.blocked).map(Piece::unsent)
     }
 
     /// `flush_with` nothing behind the pieces.
