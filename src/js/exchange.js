@@ -124,7 +124,8 @@ class Exchange {
   /** Has `follower` hear of what aborts the signal, from now on. */
   followBy(/** @type {Follower} */ follower) {
     this.follower = follower;
-    this.watch();
+    if (this.socket === undefined) this.watch();
+    else this.#abortWithSocket();
     if (this.isAborted) follower.abort(this.signal.reason);
   }
 
