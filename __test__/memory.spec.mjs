@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
 import { calls } from './support/calls.mjs';
 import { cleanUp, MORE_THAN_A_SOCKET_TAKES, serveSockets } from './support/connect.mjs';
-import { descriptors } from './support/descriptors.mjs';
+import { descriptors, settled } from './support/descriptors.mjs';
 import { survivors } from './support/gc.mjs';
 import { killPrograms, run } from './support/program.mjs';
 import { binary, close, destroyClients, handshake, hex, RawClient, text } from './support/raw-client.mjs';
@@ -151,13 +151,13 @@ describe('nothing is left', { skip }, () => {
     // Once for what is made once.
     await play(keep);
     destroyClients();
-    const before = await settled(ours);
+    const before = await downTo(ours);
     references.length = 0;
 
     for (let count = 0; count < MANY; count++) await play(keep);
     destroyClients();
 
-    assert.equal(await settled(before), before, 'sockets of this process');
+    assert.equal(await downTo(before), before, 'sockets of this process');
     const kinds = references.length / MANY;
     assert.ok(kinds >= 1 && (await survivors(references)) <= FEW * kinds, 'objects');
   }
@@ -318,8 +318,8 @@ function openSockets() {
 }
 
 /** The number of open sockets of this process once it is down to `wanted`, or after 5 s. */
-async function settled(wanted) {
-  for (let tries = 0; tries < 500 && openSockets() > wanted; tries++) await new Promise((resolve) => setTimeout(resolve, 10));
+async function downTo(wanted) {
+  await settled(() => openSockets() <= wanted);
   return openSockets();
 }
 
