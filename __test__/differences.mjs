@@ -32,6 +32,11 @@ export const differences = {
     mantou: 'exact to 100 ms',
     why: 'a timeout should mean what it says',
   },
+  'slow-readers': {
+    bun: 'a handler that leaves 1 MiB of a body unread is cut off after idleTimeout',
+    mantou: 'it has the time it takes, while its client is there',
+    why: 'it is not the client who is silent',
+  },
   'idle-timer-reset': {
     bun: 'any server send resets the WebSocket idle timer',
     mantou: 'with sendPings only received bytes do; without it as in Bun',
@@ -47,6 +52,16 @@ export const differences = {
     bun: 'an unknown method closes the connection silently',
     mantou: 'any RFC 9110 token reaches fetch',
     why: 'nothing is dropped without an answer',
+  },
+  'head-fields': {
+    bun: 'the answer to HEAD has neither a Date nor the content-type that comes from the body',
+    mantou: 'it has the fields of the answer to GET',
+    why: 'RFC 9110 §9.3.2',
+  },
+  'connection-field': {
+    bun: 'no Connection field but that of the handler; HTTP/1.0 ends with its first answer, whatever it asks',
+    mantou: 'close where the connection ends because the client says so, keep-alive to a client of HTTP/1.0 that asks for it and is kept',
+    why: 'RFC 9112 §9.3, §9.6',
   },
   'strict-framing': {
     bun: 'NUL and bare LF in a request line are another version (505); two Hosts, DEL in a value and empty elements beside chunked pass',
@@ -117,6 +132,11 @@ export const differences = {
     bun: 'a Range asks for a part of a file, and of a Blob in memory for the whole',
     mantou: 'for a part of either',
     why: 'Node does not tell which Blob is a file',
+  },
+  'file-parts': {
+    bun: 'a part of a file is 206 whatever its status, also without bytes, and 200 as soon as the handler gives any field',
+    mantou: '206 where there are bytes and the status is not another than 200; in Bun 200',
+    why: 'its content-range says which part it is (RFC 9110 §15.3.7), and an error stays one',
   },
   'fetch-base': {
     bun: 'server.fetch("/path") is a request for a URL with port 0',

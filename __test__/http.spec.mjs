@@ -414,6 +414,50 @@ describe('req.signal', () => {
     });
   }
 
+  for (const [how, leave] of [
+    ['ends its half', (client) => client.halfClose()],
+    ['resets the connection', (client) => client.reset()],
+  ]) {
+    for (const [what, length, sent] of [
+      ['a small content', 100, 100],
+      ['a content of 1 MiB', MEGABYTE, MEGABYTE],
+      ['a part of its content', 20 * MEGABYTE, MEGABYTE / 2],
+    ]) {
+      test(`aborts when the client ${how} behind ${what} that nobody reads`, async () => {
+        const { client, req } = await held({ idleTimeout: 0 }, request('POST', '/', { 'Content-Length': length }));
+        const aborts = calls('abort');
+        req.signal.addEventListener('abort', () => aborts(req.signal.reason.name));
+
+        await client.dribble(BIG.subarray(0, sent), sent);
+        leave(client);
+
+        assert.deepEqual(await aborts.next(), ['AbortError']);
+      });
+    }
+  }
+
+  test('aborts when the client resets the connection behind more content than is taken in unread', async () => {
+    const { client, req } = await held({ idleTimeout: 0 }, request('POST', '/', { 'Content-Length': BIG.length }));
+    const aborts = calls('abort');
+    req.signal.addEventListener('abort', () => aborts(req.signal.reason.name));
+    client.write(BIG);
+    // Until the server takes no more.
+    for (let before = -1; before !== client.writableLength; await later()) before = client.writableLength;
+
+    client.reset();
+
+    assert.deepEqual(await aborts.next(), ['AbortError']);
+  });
+
+  test('has aborted when it is asked for behind the end of the client', async () => {
+    const { client, server, req, answer: finish } = await held();
+    client.halfClose();
+    while (server.requestIP(req) !== null) await later();
+
+    assert.equal(req.signal.aborted, true);
+    finish(new Response());
+  });
+
   test('aborts when the client leaves in the middle of a big answer', async () => {
     const aborts = calls('abort');
     const server = start((req) => {
@@ -606,6 +650,29 @@ describe('a connection', () => {
       });
     }
   }
+
+  test('says that it closes because the request asks for it', async () => {
+    const { response } = await exchange(
+      start(() => new Response('x')),
+      request('GET', '/', { Connection: 'close' }),
+    );
+
+    assert.equal(response.header('connection'), differs('connection-field') ? 'close' : undefined);
+  });
+
+  test('of HTTP/1.0 is kept when the client asks for that, and says so', async () => {
+    const { client, response } = await exchange(
+      start(() => new Response('x')),
+      'GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n',
+    );
+    assert.equal(response.header('connection'), differs('connection-field') ? 'keep-alive' : undefined);
+
+    if (!differs('connection-field')) return assert.equal(await client.ended(), 'FIN');
+    client.write('GET / HTTP/1.0\r\n\r\n');
+
+    assert.equal((await readResponse(client)).text, 'x');
+    assert.equal(await client.ended(), 'FIN');
+  });
 
   test('is closed after a streamed response when the request says Connection: close', async () => {
     const body = () =>

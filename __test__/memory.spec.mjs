@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
 import { calls } from './support/calls.mjs';
 import { cleanUp, MORE_THAN_A_SOCKET_TAKES, serveSockets } from './support/connect.mjs';
-import { descriptors } from './support/descriptors.mjs';
+import { descriptors, settled } from './support/descriptors.mjs';
 import { survivors } from './support/gc.mjs';
 import { killPrograms, run } from './support/program.mjs';
 import { binary, close, destroyClients, handshake, hex, RawClient, text } from './support/raw-client.mjs';
@@ -88,20 +88,19 @@ describe('a server in a process of its own', { skip }, () => {
     needDescriptors(VISITORS + 500);
     // The young generation would grow by megabytes at any time.
     const { port, memory } = await start({ NODE_OPTIONS: '--max-semi-space-size=2' });
-    const { descriptors } = await memory();
     const readings = [];
     for (let round = 0; round < ROUNDS; round++) {
       // An address of its own: the system keeps a port it has closed for a minute.
       const from = `127.0.0.${2 + round}`;
       await Promise.all(Array.from({ length: VISITORS }, (_, index) => visit(port, from, index)));
-      if (round >= FIRST && round % EVERY === 0) readings.push((await memory()).rss);
+      if (round >= FIRST && round % EVERY === 0) readings.push(await memory());
     }
     // The lowest: what is above it is garbage that has not been collected, and more of that where the machine is busy.
-    const [early, late] = [readings.slice(0, SOME), readings.slice(-SOME)].map((some) => Math.min(...some));
+    const [early, late] = [readings.slice(0, SOME), readings.slice(-SOME)].map((some) => Math.min(...some.map(({ rss }) => rss)));
 
     assert.ok(late - early < MOST, `${(early / MIB).toFixed(1)} MiB, then ${(late / MIB).toFixed(1)} MiB`);
     const end = await memory();
-    assert.deepEqual([end.descriptors, end.webSockets], [descriptors, 0]);
+    assert.deepEqual([end.descriptors, end.webSockets], [readings[0].descriptors, 0]);
   });
 
   const LEAVES = {
@@ -152,13 +151,13 @@ describe('nothing is left', { skip }, () => {
     // Once for what is made once.
     await play(keep);
     destroyClients();
-    const before = await settled(ours);
+    const before = await downTo(ours);
     references.length = 0;
 
     for (let count = 0; count < MANY; count++) await play(keep);
     destroyClients();
 
-    assert.equal(await settled(before), before, 'sockets of this process');
+    assert.equal(await downTo(before), before, 'sockets of this process');
     const kinds = references.length / MANY;
     assert.ok(kinds >= 1 && (await survivors(references)) <= FEW * kinds, 'objects');
   }
@@ -319,8 +318,8 @@ function openSockets() {
 }
 
 /** The number of open sockets of this process once it is down to `wanted`, or after 5 s. */
-async function settled(wanted) {
-  for (let tries = 0; tries < 500 && openSockets() > wanted; tries++) await new Promise((resolve) => setTimeout(resolve, 10));
+async function downTo(wanted) {
+  await settled(() => openSockets() <= wanted);
   return openSockets();
 }
 

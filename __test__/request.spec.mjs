@@ -6,7 +6,9 @@ import { inspect } from 'node:util';
 import { differs } from './differences.mjs';
 import { calls } from './support/calls.mjs';
 import { cleanUp } from './support/connect.mjs';
+import { collectGarbage } from './support/gc.mjs';
 import { killPrograms, run } from './support/program.mjs';
+import { handshake } from './support/raw-client.mjs';
 import { connectTo, exchange, readResponse, request } from './support/raw-http.mjs';
 import { isBunRuntime, isOracle, mantou, serve } from './support/target.mjs';
 
@@ -266,6 +268,59 @@ describe('a request', () => {
     client.write(request('POST', '/post', { 'x-mine': '2' }, 'a body'));
 
     assert.equal((await readResponse(client)).text, 'POST 2 a body');
+  });
+
+  for (const [what, copied, sent = request('GET', '/')] of [
+    ['new Request()', (req) => new globalThis.Request(req)],
+    ['new Request() with an init', (req) => new globalThis.Request(req, { headers: { 'x-mine': '1' } })],
+    ['clone()', (req) => req.clone()],
+    ['clone(), with a body', (req) => req.clone(), request('POST', '/', {}, 'a body')],
+    ['the exported class', (req) => new (mantou.Request ?? Request)(req)],
+  ]) {
+    for (const path of ['/', '/route']) {
+      test(`aborts its copy by ${what} when the client leaves, also once nobody has the request itself${path === '/' ? '' : ', of a route'}`, async () => {
+        const copies = calls('a copy');
+        const aborts = calls('abort');
+        const handle = (req) => {
+          copies(copied(req));
+          return new Promise(() => {});
+        };
+        const server = serve({ fetch: handle, routes: { '/route': handle } });
+        const client = await connectTo(server);
+        client.write(String(sent).replace(' / ', ` ${path} `));
+        const [copy] = await copies.next();
+        copy.signal.addEventListener('abort', () => aborts(copy.signal.aborted, copy.signal.reason.name));
+        await collectGarbage();
+
+        client.reset();
+
+        assert.deepEqual(await aborts.next(), [true, 'AbortError']);
+      });
+    }
+  }
+
+  test('aborts its clone when the WebSocket it became closes, also once nobody has the request itself', async () => {
+    const copies = calls('a copy');
+    const aborts = calls('abort');
+    const server = serve({
+      fetch(req, own) {
+        const copy = req.clone();
+        own.upgrade(req);
+        copies(copy);
+      },
+      websocket: {},
+    });
+    const client = await connectTo(server);
+    client.write(handshake());
+    const [copy] = await copies.next();
+    copy.signal.addEventListener('abort', () => aborts(copy.signal.reason.name));
+    assert.equal((await client.response()).status, 101);
+    await collectGarbage();
+    assert.equal(copy.signal.aborted, false);
+
+    client.destroy();
+
+    assert.deepEqual(await aborts.next(), ['AbortError']);
   });
 
   test('aborts what it was handed to when its client leaves, which is no error of the handler', async () => {

@@ -671,14 +671,19 @@ describe('the end of a connection over TLS', () => {
         return new Promise(() => {});
       },
     });
-    for (const end of ['halfClose', 'destroy']) {
-      const { client } = await connectTls(server, trusted);
-      client.write(request('GET', '/'));
-      await arrivals.next();
+    const content = 'x'.repeat(1024 * 1024);
+    for (const sent of [request('GET', '/'), request('POST', '/', {}, content), request('POST', '/', { 'Content-Length': 1e8 }, content)]) {
+      for (const end of ['halfClose', 'destroy']) {
+        // Bun stops reading when it has so much, and hears nothing then.
+        if (isOracle && sent.includes('100000000')) continue;
+        const { client } = await connectTls(server, trusted);
+        await client.dribble(sent, sent.length);
+        await arrivals.next();
 
-      client[end]();
+        client[end]();
 
-      assert.deepEqual(await aborts.next(), ['AbortError'], end);
+        assert.deepEqual(await aborts.next(), ['AbortError'], end);
+      }
     }
   });
 

@@ -415,6 +415,29 @@ describe('after upgrade()', () => {
     assert.deepEqual(await order.count(3), [['upgraded', false], ['abort', 'AbortError'], ['close']]);
   });
 
+  for (const when of ['before', 'behind']) {
+    test(`the signal of a copy that is made ${when} the upgrade aborts when the socket closes`, async () => {
+      const aborts = calls('an abort');
+      const kept = [];
+      const client = await shake((req, server) => {
+        const copy = () => {
+          const made = new Request(req);
+          made.signal.addEventListener('abort', () => aborts(made.signal.reason.name));
+          kept.push(req, made);
+        };
+        if (when === 'before') copy();
+        server.upgrade(req);
+        if (when === 'behind') copy();
+      });
+      assert.equal((await client.response()).status, 101);
+
+      client.write(close(1000));
+
+      assert.deepEqual(await aborts.next(), ['AbortError']);
+      assert.equal(kept[0].signal.aborted, true);
+    });
+  }
+
   test('pendingWebSockets is 1 in open, message and close, and 0 afterwards', async () => {
     const counts = calls('a handler');
     const count = (ws) => counts(ws.readyState, server.pendingWebSockets);

@@ -37,6 +37,7 @@ const { rulesOf, targets } = await import('./specs.mjs');
 /** What must not reach a spec from the environment of whoever runs the tests. */
 const UNSET = [
   'MANTOU_DRIVER',
+  'MANTOU_IO_URING',
   'MANTOU_TEST_TARGET',
   'MANTOU_TEST_REGISTER',
   'MANTOU_CHAT_SERVE',

@@ -3,7 +3,7 @@
 //! ```text
 //!  inside the runtime (I/O half of a turn)              outside the runtime (JavaScript half of a turn)
 //!
-//!  socket → scratch → Receiver                          handlers, in order; owed replies where they stand
+//!  socket → inbox → Receiver                            handlers, in order; owed replies where they stand
 //!           Event ──────────────► EventQueue ─────────► ws.send → Outbox
 //!  socket ◄─ task: only what the kernel refused ◄────── end of turn: each dirty socket flushed once
 //! ```

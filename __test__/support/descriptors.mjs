@@ -19,6 +19,14 @@ export function descriptorsOf(path) {
   return descriptors().filter((link) => link === path).length;
 }
 
+/**
+ * Waits until a condition of the descriptors holds: those that a thread has in hand are closed when it is done, which nobody is told of.
+ * @param {() => boolean} holds
+ */
+export async function settled(holds) {
+  for (let tries = 0; tries < 500 && !holds(); tries++) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
 /** It may be gone by now, as the one that lists them is. @param {string} path */
 function linkOf(path) {
   try {

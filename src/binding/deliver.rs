@@ -169,11 +169,12 @@ impl Binding {
             head.clear();
             exchange.write_head(&mut head);
             data[count] = self.js.latin1(&head)?;
+            let has_left = self.follows_requests && exchange.watch();
             let numbers = [
                 exchange.server().key.as_f64(),
                 key.as_f64(),
                 exchange.route.map_or(NO_ROUTE, f64::from),
-                f64::from(u8::from(exchange.offers_body())),
+                f64::from(u8::from(exchange.offers_body()) | u8::from(has_left) << 1),
             ];
             for (index, number) in numbers.into_iter().enumerate() {
                 self.numbers.set(NUMBERS_PER_REQUEST * count + index, number);

@@ -470,13 +470,12 @@ fn timeout(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     binding.js.undefined()
 }
 
-/// `watch(exchange)`: JavaScript wants to hear how it ends. False when it is over.
+/// `watch(exchange)`: JavaScript wants to hear how it ends. Whether the client has ended its side already; undefined when it is over.
 fn watch(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    let exchange = exchange(binding, arguments)?.filter(|exchange| !exchange.is_out());
-    if let Some(exchange) = &exchange {
-        exchange.watch();
+    match exchange(binding, arguments)?.filter(|exchange| !exchange.is_out()) {
+        Some(exchange) => binding.js.boolean(exchange.watch()),
+        None => binding.js.undefined(),
     }
-    binding.js.boolean(exchange.is_some())
 }
 
 /// `takeBody(exchange, asText)`: all of the request's body, as text or as an `ArrayBuffer`, if it is there. Otherwise undefined: it is for `readBody`.
@@ -619,19 +618,26 @@ fn head(
     if let Some(phrase) = reason(response.status(), given) {
         response.extensions_mut().insert(phrase);
     }
+    let status = response.status();
     let headers: &mut HeaderMap = response.headers_mut();
     for (name, value) in fields(&binding.js.as_latin1(arguments.value(3))?) {
         headers.append(name, value);
     }
-    // The framing is hyper's, whatever the handler says. The answer to HEAD only tells of it, and may tell of a body that was not made.
+    // The framing is hyper's, whatever the handler says.
     headers.remove(header::TRANSFER_ENCODING);
+    let given = headers.remove(header::CONTENT_LENGTH);
     if exchange.method != Method::HEAD {
-        headers.remove(header::CONTENT_LENGTH);
-    } else if let Some(length) =
-        length.filter(|&length| length > 0 || !headers.contains_key(header::CONTENT_LENGTH))
-    {
-        headers.insert(header::CONTENT_LENGTH, length.into());
-    } else if length.is_none() {
+        return Ok(response);
+    }
+    // The answer to HEAD only tells of the body, and may tell of one that was not made. RFC 9110 §8.6: a 204 has no Content-Length, and
+    // that of a 304 is for the handler to say.
+    let own =
+        length.filter(|&length| length > 0 || status != StatusCode::NOT_MODIFIED).map(HeaderValue::from);
+    let told = if length == Some(0) { given.or(own) } else { own };
+    if let Some(told) = told.filter(|_| status != StatusCode::NO_CONTENT) {
+        headers.insert(header::CONTENT_LENGTH, told);
+    }
+    if length.is_none() {
         exchange.connection.hides_chunks.set(true);
     }
     Ok(response)

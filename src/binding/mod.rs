@@ -49,6 +49,8 @@ struct Binding {
     prepared: RefCell<Vec<u8>>,
     /// The receivers that the last publication did not reach.
     dropped: RefCell<Vec<Key>>,
+    /// JavaScript wants to hear how every request ends, without asking.
+    follows_requests: bool,
     /// The environment takes no more calls: it is being torn down or its thread was told to stop.
     is_over: Cell<bool>,
 }
@@ -56,7 +58,8 @@ struct Binding {
 /// Creates the engine of this environment and returns the functions that drive it. Called once, by `src/js/engine.js`.
 ///
 /// `callbacks` holds the functions named in `deliver::Callbacks` and `host::HostHandle`; `numbers` is where the sockets of messages are
-/// written; `is_bun` tells which runtime this is, `follows_requests` that it wants to hear how each of them ends, `watched` asks for the watcher thread where polling would be possible.
+/// written; `is_bun` tells which runtime this is, `follows_requests` that it wants to hear how every request ends; `watched` asks for the
+/// watcher thread where polling would be possible.
 #[napi]
 #[allow(unreachable_pub, reason = "the attribute exports it")]
 pub fn create_engine<'env>(
@@ -66,6 +69,7 @@ pub fn create_engine<'env>(
     is_bun: bool,
     follows_requests: bool,
     watched: bool,
+    may_use_ring: bool,
 ) -> napi::Result<Object<'env>> {
     let js = Js(env.raw());
     // The thread may be told to stop at any moment, and from then on calls to JavaScript fail. So they come before the host has
@@ -80,7 +84,7 @@ pub fn create_engine<'env>(
     })?;
     let binding = Rc::new(Binding {
         js,
-        engine: Engine::new(driver, Box::new(Rc::clone(&host)), follows_requests),
+        engine: Engine::new(driver, Box::new(Rc::clone(&host))),
         callbacks: handlers,
         numbers,
         host,
@@ -88,9 +92,13 @@ pub fn create_engine<'env>(
         fields: RefCell::new(Vec::with_capacity(4096)),
         prepared: RefCell::default(),
         dropped: RefCell::default(),
+        follows_requests,
         is_over: Cell::new(false),
     });
     binding.host.attach(&binding);
+    if !may_use_ring {
+        binding.engine.forgo_ring();
+    }
 
     let entries: Vec<_> = functions::FUNCTIONS
         .iter()

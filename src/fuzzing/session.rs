@@ -249,7 +249,7 @@ impl<'a> Game<'a> {
     fn new(max_payload_length: u8, options: Options, handlers: Vec<Action<'a>>) -> Self {
         let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");
         let wishes = Rc::<Wishes>::default();
-        let engine = Engine::new(Driver::polled(runtime), Box::new(Thread(Rc::clone(&wishes))), false);
+        let engine = Engine::new(Driver::polled(runtime), Box::new(Thread(Rc::clone(&wishes))));
         // Nobody connects to it.
         let hostname = Some("127.0.0.1".to_owned());
         let listen = Listen::Tcp { hostname, port: 0, reuse_port: false, ipv6_only: false };

@@ -61,8 +61,8 @@ pub(crate) struct Connection {
     answers_next: Cell<bool>,
     /// A request that hyper is to hear of now, as far as it has not.
     handed_over: RefCell<Bytes>,
-    /// Bytes, or the peer's FIN, were seen to have come while a request was being answered: nobody waits for them then.
-    has_unread: Cell<bool>,
+    /// The peer's FIN was seen behind bytes that wait their turn.
+    is_ended: Cell<bool>,
     /// hyper knows that the answer in flight is the last one.
     is_finishing: Cell<bool>,
     /// The next bytes out begin the answer to a HEAD request whose answer to GET would be chunked.
@@ -128,7 +128,7 @@ pub(crate) fn start(server: &Rc<Server>, transport: Transport) {
             prepared: RefCell::new(None),
             answers_next: Cell::new(false),
             handed_over: RefCell::default(),
-            has_unread: Cell::new(false),
+            is_ended: Cell::new(false),
             is_finishing: Cell::new(false),
             hides_chunks: Cell::new(false),
             is_half_closed: Cell::new(false),
@@ -483,9 +483,10 @@ impl Connection {
     pub(crate) fn release(&self, exchange: &Exchange) {
         self.exchange.borrow_mut().take_if(|current| current.key == exchange.key);
         // Behind a request that hyper knows of it looks by itself.
-        let has_more =
-            || self.has_unread.get() || self.is_half_closed.get() || self.framing.borrow().has_more();
-        if self.server.is_stopping() || (exchange.is_withheld() && has_more()) {
+        let is_told = || self.is_half_closed.get() || self.is_ended.get() || self.transport.has_unread();
+        if self.server.is_stopping()
+            || (exchange.is_withheld() && (is_told() || self.framing.borrow().has_more()))
+        {
             self.rouse();
         }
     }
@@ -520,19 +521,21 @@ impl Connection {
         self.server.check_stopped();
     }
 
-    /// hyper does not read while a request is being answered; this notices a client that goes away meanwhile. A FIN aborts the
-    /// request's signal, an error also ends the connection.
+    /// hyper reads nothing but content that is asked for while a request is being answered; this notices a client that goes away
+    /// meanwhile. A FIN aborts the request's signal, an error also ends the connection.
     fn poll_half_close(&self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         let Some(exchange) = self.exchange.borrow().clone() else { return Poll::Pending };
         if self.is_half_closed.get() || exchange.reads_body() {
             return Poll::Pending;
         }
-        let peeked = ready!(self.transport.poll_peek(cx));
-        self.has_unread.set(true);
-        match peeked {
-            // The next request waits its turn.
-            Ok(true) => {}
-            Ok(false) => self.half_close(),
+        if ready!(exchange.poll_ahead(cx)).is_err() {
+            self.half_close();
+            return Poll::Pending;
+        }
+        match ready!(self.transport.poll_end(cx)) {
+            // The next request waits its turn, and so does what is sent to a WebSocket.
+            Ok(is_all) if !is_all && !self.framing.borrow().is_in_content() => self.is_ended.set(true),
+            Ok(_) => self.half_close(),
             Err(_) => {
                 *self.fate.borrow_mut() = Fate::Cut;
                 return Poll::Ready(Ok(()));
@@ -725,7 +728,6 @@ impl Read for Io {
         if connection.withholds() {
             return Poll::Pending;
         }
-        connection.has_unread.set(false);
         let engine = &connection.server.engine;
         let mut framing = connection.framing.borrow_mut();
         let mut scratch = engine.scratch.borrow_mut();
@@ -743,7 +745,8 @@ impl Read for Io {
                         Taken::Announced => return Poll::Pending,
                         Taken::Not => {
                             buf.put_slice(bytes);
-                            if is_content {
+                            // The time of one that has left goes on.
+                            if is_content && !connection.is_half_closed.get() {
                                 connection.idle.borrow_mut().receive(engine.now(), bytes.len());
                             }
                             return Poll::Ready(Ok(()));

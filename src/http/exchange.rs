@@ -5,13 +5,14 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
-use http_body::{Body, Frame};
+use http_body::Body;
 use hyper::body::Incoming;
 
+use super::ahead::Ahead;
 use super::body::{ResponseBody, ResponseStream};
 use super::connection::Connection;
 use super::framing::{self, Refusal, Whole};
@@ -36,9 +37,14 @@ pub(crate) struct Exchange {
     is_withheld: Cell<bool>,
     /// It is about to.
     is_handed_over: Cell<bool>,
-    body: RefCell<Content>,
-    /// What the body gave when somebody looked whether all of it is there: the next piece.
-    ahead: RefCell<Option<BodyFrame>>,
+    /// What is still to come of the body; `None` at its end.
+    body: RefCell<Option<Incoming>>,
+    /// What has come of it before that and was not asked for.
+    ahead: RefCell<Ahead>,
+    /// A handler may read the body.
+    offers_body: bool,
+    /// The client left in the middle of it, which nobody has been told.
+    is_body_lost: Cell<bool>,
     reply: RefCell<Reply>,
     /// The outgoing body when it is streamed.
     pub(crate) stream: RefCell<Option<Rc<ResponseStream>>>,
@@ -59,16 +65,6 @@ enum Head {
     Raw(Bytes, usize),
 }
 
-/// The body of a request, as far as it has not been read.
-enum Content {
-    None,
-    Here(Bytes),
-    Coming(Incoming),
-}
-
-/// What a body gives; `None` at its end.
-type BodyFrame = Option<hyper::Result<Frame<Bytes>>>;
-
 /// How far the answer is.
 pub(crate) enum Reply {
     Waiting(Option<Waker>),
@@ -88,8 +84,9 @@ impl Exchange {
         route: Option<u32>,
     ) -> Option<Rc<Self>> {
         let (head, body) = request.into_parts();
-        let body = if body.is_end_stream() { Content::None } else { Content::Coming(body) };
-        Self::open(connection, head.method, Head::Parsed(head.headers), body, route)
+        let body = (!body.is_end_stream()).then_some(body);
+        let has_body = body.is_some();
+        Self::open(connection, head.method, Head::Parsed(head.headers), has_body, body, route)
     }
 
     /// One that hyper has not heard of; it only does when it has to write the answer. `None` when too many exchanges are open.
@@ -99,11 +96,9 @@ impl Exchange {
         request: &Whole<'_>,
         route: Option<u32>,
     ) -> Option<Rc<Self>> {
-        let length = request.head.len();
-        let raw = Bytes::from([request.head, request.content].concat());
-        let body =
-            if request.content.is_empty() { Content::None } else { Content::Here(raw.slice(length..)) };
-        let exchange = Self::open(connection, method, Head::Raw(raw, length), body, route)?;
+        let head = Head::Raw([request.head, request.content].concat().into(), request.head.len());
+        let exchange = Self::open(connection, method, head, !request.content.is_empty(), None, route)?;
+        exchange.ahead.borrow_mut().add(request.content);
         exchange.is_withheld.set(true);
         Some(exchange)
     }
@@ -112,10 +107,13 @@ impl Exchange {
         connection: &Rc<Connection>,
         method: Method,
         head: Head,
-        body: Content,
+        has_body: bool,
+        body: Option<Incoming>,
         route: Option<u32>,
     ) -> Option<Rc<Self>> {
         let engine = &connection.server.engine;
+        // What comes with GET and HEAD is discarded (§8.1).
+        let offers_body = has_body && method != Method::GET && method != Method::HEAD;
         let mut made = None;
         engine.exchanges.borrow_mut().insert_with(|key| {
             let exchange = Rc::new(Self {
@@ -128,7 +126,9 @@ impl Exchange {
                 is_withheld: Cell::new(false),
                 is_handed_over: Cell::new(false),
                 body: RefCell::new(body),
-                ahead: RefCell::default(),
+                ahead: RefCell::new(Ahead::new(&engine.content_ahead)),
+                offers_body,
+                is_body_lost: Cell::new(false),
                 reply: RefCell::new(Reply::Waiting(None)),
                 stream: RefCell::new(None),
                 is_watched: Cell::new(false),
@@ -148,11 +148,9 @@ impl Exchange {
         &self.connection.server
     }
 
-    /// Whether there is a body that a handler may read: what comes with GET and HEAD is discarded (§8.1).
+    /// Whether there is a body that a handler may read.
     pub(crate) fn offers_body(&self) -> bool {
-        !matches!(*self.body.borrow(), Content::None)
-            && self.method != Method::GET
-            && self.method != Method::HEAD
+        self.offers_body
     }
 
     /// Writes the request line without its version, and the fields, every byte one character. Of the target, what is no ASCII is
@@ -230,11 +228,7 @@ impl Exchange {
 
     /// Tells JavaScript of the request.
     pub(crate) fn announce(&self) {
-        let engine = &self.server().engine;
-        engine.push(Event::Request(self.key));
-        if engine.follows_requests() {
-            self.watch();
-        }
+        self.server().engine.push(Event::Request(self.key));
     }
 
     /// Whether there is somebody to answer to and no answer yet.
@@ -273,7 +267,7 @@ impl Exchange {
         }
         let before = self.reply.replace(Reply::Prepared);
         // Until hyper would have been done with it, the body can be asked for.
-        if is_out && self.is_withheld() && matches!(*self.body.borrow(), Content::None) {
+        if is_out && self.is_withheld() && self.ahead.borrow().size() == 0 {
             self.connection.forget_prepared();
             self.finish(false);
         } else if let Reply::Waiting(Some(waker)) = before {
@@ -334,12 +328,14 @@ impl Exchange {
         self.connection.decide(super::connection::Fate::Reset);
     }
 
-    /// JavaScript wants the `Ended` event.
-    pub(crate) fn watch(&self) {
+    /// JavaScript wants the `Ended` event. Returns whether the client has ended its side already; then there is no event for that.
+    pub(crate) fn watch(&self) -> bool {
         self.is_watched.set(true);
-        if self.connection.is_half_closed() {
-            self.abort_signal();
+        let has_left = self.connection.is_half_closed();
+        if has_left {
+            self.is_abort_told.set(true);
         }
+        has_left
     }
 
     /// The client has ended its side before the answer: the request's signal aborts, an answer is still taken.
@@ -388,47 +384,51 @@ impl Exchange {
 
     /// The whole body, if it has come: with a head that is small, so has the body most of the time. `None` leaves it to `read_body`.
     pub(crate) fn take_whole_body(&self) -> Option<Bytes> {
-        let mut body = self.body.borrow_mut();
-        let whole = match &mut *body {
-            Content::None => return None,
-            Content::Here(content) => std::mem::take(content),
-            Content::Coming(reader) => self.whole_of(reader)?,
-        };
-        *body = Content::None;
-        Some(whole)
-    }
-
-    /// All that is coming, if it is here and nothing has been read of it.
-    fn whole_of(&self, body: &mut Incoming) -> Option<Bytes> {
-        if self.ahead.borrow().is_some() {
+        if self.reads_body.get() || self.is_body_lost.get() {
             return None;
         }
-        // Of a body in chunks nobody knows yet.
-        let length = body.size_hint().exact()?;
-        let mut cx = Context::from_waker(Waker::noop());
-        let Poll::Ready(frame) = Pin::new(body).poll_frame(&mut cx) else { return None };
-        let is_whole =
-            |frame: &Frame<Bytes>| frame.data_ref().is_some_and(|data| data.len() as u64 == length);
-        match frame {
-            Some(Ok(frame)) if is_whole(&frame) => frame.into_data().ok(),
-            frame => {
-                *self.ahead.borrow_mut() = Some(frame);
-                None
+        let is_here = matches!(self.poll_ahead(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(())));
+        let mut ahead = self.ahead.borrow_mut();
+        let is_whole = is_here && self.body.borrow().is_none() && !self.is_too_large(ahead.size());
+        is_whole.then(|| ahead.take())
+    }
+
+    /// Takes in what comes of the body before anybody asks for it, as far as there is room. Pending while more is waited for; an error when
+    /// the client has left in the middle of it.
+    pub(crate) fn poll_ahead(&self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        // RFC 9110 §10.1.1: content is waited for that is sent only when it is asked for.
+        if matches!(&self.head, Head::Parsed(fields) if fields.contains_key(header::EXPECT)) {
+            return Poll::Ready(Ok(()));
+        }
+        let (mut body, mut ahead) = (self.body.borrow_mut(), self.ahead.borrow_mut());
+        while let Some(incoming) = body.as_mut().filter(|_| ahead.has_room()) {
+            match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    if let Some(data) = frame.data_ref().filter(|_| self.offers_body) {
+                        ahead.add(data);
+                    }
+                    if incoming.is_end_stream() {
+                        *body = None;
+                    }
+                }
+                Some(Err(_)) => {
+                    *body = None;
+                    self.is_body_lost.set(true);
+                    return Poll::Ready(Err(BodyError::Lost));
+                }
+                None => *body = None,
             }
         }
+        Poll::Ready(Ok(()))
     }
 
     /// Reads the next piece of the body; it arrives as an event.
     pub(crate) fn read_body(self: &Rc<Self>) {
         let exchange = Rc::clone(self);
-        let body = self.body.replace(Content::None);
-        self.reads_body.set(matches!(body, Content::Coming(_)));
+        let body = self.body.take();
+        self.reads_body.set(true);
         self.server().engine.spawn(async move {
-            let piece = match body {
-                Content::Coming(body) => exchange.next_piece(body).await,
-                Content::Here(content) => Ok(Some(content)),
-                Content::None => Ok(None),
-            };
+            let piece = exchange.next_piece(body).await;
             exchange.reads_body.set(false);
             let error = piece.as_ref().err().copied();
             if let Some(BodyError::Lost) = error {
@@ -441,30 +441,41 @@ impl Exchange {
         });
     }
 
-    async fn next_piece(&self, mut body: Incoming) -> Result<Option<bytes::Bytes>, BodyError> {
+    async fn next_piece(&self, body: Option<Incoming>) -> Result<Option<Bytes>, BodyError> {
+        if self.ahead.borrow().size() > 0 {
+            return self.counted(self.ahead.borrow_mut().take(), body);
+        }
+        if self.is_body_lost.get() {
+            return Err(BodyError::Lost);
+        }
+        let Some(mut body) = body else { return Ok(None) };
         loop {
-            let ahead = self.ahead.take();
-            let frame = match ahead {
-                Some(frame) => frame,
-                None => poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await,
-            };
-            match frame {
+            match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
                 Some(Ok(frame)) => {
                     // Trailers carry nothing for a Request.
                     if let Ok(data) = frame.into_data() {
-                        let size = self.body_size.get() + data.len() as u64;
-                        if size > self.server().http.max_request_body_size {
-                            return Err(BodyError::TooLarge);
-                        }
-                        self.body_size.set(size);
-                        *self.body.borrow_mut() = Content::Coming(body);
-                        return Ok(Some(data));
+                        return self.counted(data, Some(body));
                     }
                 }
                 Some(Err(_)) => return Err(BodyError::Lost),
                 None => return Ok(None),
             }
         }
+    }
+
+    /// A piece of the body, unless that is larger than it may be with it; `rest` is still to come.
+    fn counted(&self, piece: Bytes, rest: Option<Incoming>) -> Result<Option<Bytes>, BodyError> {
+        if self.is_too_large(piece.len()) {
+            return Err(BodyError::TooLarge);
+        }
+        self.body_size.set(self.body_size.get() + piece.len() as u64);
+        *self.body.borrow_mut() = rest;
+        Ok(Some(piece))
+    }
+
+    /// Whether the body is larger than it may be with so many bytes more.
+    fn is_too_large(&self, more: usize) -> bool {
+        self.body_size.get() + more as u64 > self.server().http.max_request_body_size
     }
 
     /// The body is larger than it may be, and says so only now, because it is chunked. The client hears of it unless it has an answer.
@@ -477,7 +488,8 @@ impl Exchange {
 
     /// Nobody will read the rest of the body: it is read and thrown away, so that the connection stays usable.
     pub(crate) fn drain_body(&self) {
-        if let Content::Coming(body) = self.body.replace(Content::None) {
+        self.ahead.borrow_mut().take();
+        if let Some(body) = self.body.take() {
             drain(&self.server().engine, body);
         }
     }

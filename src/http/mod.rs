@@ -4,6 +4,8 @@
 pub mod framing;
 
 #[cfg(feature = "addon")]
+mod ahead;
+#[cfg(feature = "addon")]
 pub(crate) mod body;
 #[cfg(feature = "addon")]
 pub(crate) mod conditions;

@@ -6,6 +6,7 @@
 const { engine } = require('./engine.js');
 const { coded } = require('./errors.js');
 const { field, findField, isField, joinFields } = require('./fields.js');
+const { startOfPart } = require('./file.js');
 const { plain, take } = require('./response.js');
 const { StreamedAnswer } = require('./streamed-answer.js');
 
@@ -47,7 +48,9 @@ function unsendable(response) {
   if (plain(response) === undefined && heldAs(response) === undefined && response.body?.locked)
     return coded(Error, 'ERR_STREAM_CANNOT_PIPE', 'Stream already used, please create a new one');
   if (response.status === 0) {
-    return new Error('Cannot send a Response with status 0. Response.error() is for fetch() and cannot be sent to a client.');
+    return new Error(
+      'Cannot send a Response with status 0. HTTP status codes must be between 100 and 999 (Response.error() returns status 0).',
+    );
   }
   return undefined;
 }
@@ -100,7 +103,8 @@ function sendPlain(exchange, value, fail) {
 }
 
 /**
- * Sends a Blob, which may be a file: as much of it as is asked for, if it is asked for at all.
+ * Sends a Blob, which may be a file: as much of it as is asked for, if it is asked for at all. A part of a file is what is asked for, and says
+ * which part it is.
  * @param {Exchange} exchange
  * @param {Head} head
  * @param {Blob} blob
@@ -109,7 +113,16 @@ function sendPlain(exchange, value, fail) {
 function sendBlob(exchange, head, blob, fail) {
   const onFailure = (/** @type {unknown} */ error) => fail(exchange.server, exchange, error);
   const [status, , fields] = head;
-  const isWhole = status === 200 && findField(fields, 'content-range') === undefined;
+  // A form has another boundary each time: there are no parts of it to put together.
+  const isForm = findField(fields, 'content-type')?.startsWith('multipart/form-data');
+  const isWhole = status === 200 && findField(fields, 'content-range') === undefined && !isForm;
+  const first = status === 200 || status === 206 ? startOfPart(blob) : undefined;
+  if (first !== undefined && exchange.method !== 'HEAD') {
+    const range = field('content-range', `bytes ${first}-${first + blob.size - 1}/*`);
+    const ranged = findField(fields, 'content-range') === undefined ? fields + range : fields;
+    new StreamedAnswer(exchange, [206, undefined, ranged], blob.stream(), blob.size, onFailure);
+    return;
+  }
   const validator = (/** @type {string} */ name) => findField(fields, name) ?? '';
   const [selected, start, end] = isWhole ? engine().select(exchange.key, validator('etag'), validator('last-modified'), blob.size) : [200];
   switch (selected) {

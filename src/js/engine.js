@@ -13,7 +13,7 @@ const events = {};
 
 /**
  * What the native side says in numbers of the messages or requests that come in one call, at most 64. Of a message it is the socket it is for;
- * of a request its server, itself, the number of its route and whether it has a body.
+ * of a request its server, itself, the number of its route, and a sum: 1 with a body, 2 when its client has ended its side already.
  */
 const numbers = new Float64Array(4 * 64);
 
@@ -50,7 +50,8 @@ function engine() {
       timer.unref();
     },
   };
-  native = createEngine(callbacks, numbers, isBun, manner.followsRequests, process.env.MANTOU_DRIVER === 'watched');
+  const { MANTOU_DRIVER, MANTOU_IO_URING } = process.env;
+  native = createEngine(callbacks, numbers, isBun, manner.followsRequests, MANTOU_DRIVER === 'watched', MANTOU_IO_URING !== '0');
   return native;
 }
 

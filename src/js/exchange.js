@@ -3,7 +3,7 @@
 
 'use strict';
 
-const { engine, events } = require('./engine.js');
+const { engine, events, manner } = require('./engine.js');
 const { connectionClosed } = require('./errors.js');
 const { findField } = require('./fields.js');
 const { Socket } = require('./socket.js');
@@ -18,10 +18,15 @@ const waiting = /** @type {Map<number, Exchange>} */ (new Map());
  * @typedef {ArrayBuffer | null | undefined | false} BodyPiece
  */
 
+/**
+ * What hears that a signal has aborted, and whether there is anybody whom it tells.
+ * @typedef {{ abort(reason: unknown): void, readonly isFollowed: boolean }} Follower
+ */
+
 class Exchange {
   /** The request's signal, once touched. @type {AbortController | undefined} */
   controller;
-  /** What follows the signal without its being touched. @type {{ abort(reason: unknown): void } | undefined} */
+  /** What follows the signal without its being touched. @type {Follower | undefined} */
   follower;
   /** The WebSocket it became. @type {any} */
   socket;
@@ -34,7 +39,7 @@ class Exchange {
   /** An answer was given. */
   isAnswered = false;
   /** The client has left, or been cut off, before it had its answer. */
-  isAborted = false;
+  isAborted;
   /** The client left in the middle of the body. */
   isBroken = false;
   /** The native side has been asked to tell how it ends. */
@@ -47,12 +52,18 @@ class Exchange {
    * @param {number} key
    * @param {string} head the request line without its version, and the fields as text (`fields.js`)
    * @param {boolean} hasBody whether the request has a body that its handler may read
+   * @param {boolean} hasLeft the client has ended its side already; only told where requests are followed
    */
-  constructor(server, key, head, hasBody) {
+  constructor(server, key, head, hasBody, hasLeft) {
     this.server = server;
     this.key = key;
     this.head = head;
     this.hasBody = hasBody;
+    this.isAborted = hasLeft;
+    if (manner.followsRequests) {
+      this.isWatched = true;
+      waiting.set(key, this);
+    }
   }
 
   /** The request line's method. */
@@ -89,9 +100,9 @@ class Exchange {
     if (this.isWatched) return;
     this.isWatched = true;
     waiting.set(this.key, this);
-    if (engine().watch(this.key)) return;
-    this.end();
-    this.isAborted = !this.isAnswered;
+    const hasLeft = engine().watch(this.key);
+    if (hasLeft === undefined) this.end();
+    if (hasLeft ?? !this.isAnswered) this.isAborted = true;
   }
 
   /**
@@ -102,7 +113,7 @@ class Exchange {
   isForsaken(error) {
     const isLeft = this.isBroken || (this.isAborted && error?.name === 'AbortError');
     if (isLeft) engine().failBody(this.key);
-    return isLeft || !engine().watch(this.key);
+    return isLeft || engine().watch(this.key) === undefined;
   }
 
   /** The signal of its request. */
@@ -121,28 +132,25 @@ class Exchange {
   upgradeTo(/** @type {any} */ socket) {
     this.socket = socket;
     waiting.delete(this.key);
-    if (this.controller !== undefined || this.follower !== undefined) this.#abortWithSocket();
+    if (this.controller !== undefined || this.follower?.isFollowed) this.#abortWithSocket();
+    else if (this.follower !== undefined) Socket.abortWith(socket, new Forgettable(this.follower));
   }
 
-  /**
-   * Has `follower` hear of what aborts the signal. Only for an exchange that has just arrived at an engine that follows requests: the native side
-   * will tell how it ends without being asked.
-   */
-  followBy(/** @type {{ abort(reason: unknown): void }} */ follower) {
+  /** Has `follower` hear of what aborts the signal, from now on. */
+  followBy(/** @type {Follower} */ follower) {
     this.follower = follower;
-    this.isWatched = true;
-    waiting.set(this.key, this);
+    if (this.socket === undefined) this.watch();
+    else this.#abortWithSocket();
+    if (this.isAborted) follower.abort(this.signal.reason);
   }
 
-  /** The socket holds what follows it, not the exchange. */
+  /** The socket holds what follows it, not the exchange; an idle one nothing more than that. */
   #abortWithSocket() {
-    const { controller, follower } = this;
-    Socket.abortWith(this.socket, {
-      abort(reason) {
-        controller?.abort(reason);
-        follower?.abort(reason);
-      },
-    });
+    const signals = [this.controller, this.follower].filter((signal) => signal !== undefined);
+    const all = (/** @type {unknown} */ reason) => {
+      for (const signal of signals) signal.abort(reason);
+    };
+    Socket.abortWith(this.socket, signals.length === 1 ? signals[0] : { abort: all });
   }
 
   #abortSignals(/** @type {unknown} */ reason) {
@@ -224,6 +232,21 @@ class Exchange {
    */
   static waitingOf(server) {
     return [...waiting.values()].filter((exchange) => exchange.server === server);
+  }
+}
+
+/** A follower whom nobody follows yet, as long as somebody has the request that holds it: an idle WebSocket is not to hold all that. */
+class Forgettable {
+  #follower;
+
+  /** @param {Follower} follower */
+  constructor(follower) {
+    this.#follower = new WeakRef(follower);
+  }
+
+  /** @param {unknown} reason */
+  abort(reason) {
+    this.#follower.deref()?.abort(reason);
   }
 }
 

@@ -115,6 +115,8 @@ function joinPairs(pairs) {
     if (!isField(name, value)) return undefined;
     const lower = name.toLowerCase();
     if (lower === 'set-cookie') cookies += field(lower, value);
+    // Several of a name are one, as the host has it.
+    else if (findField(fields, lower) !== undefined) return joinFields(new Headers(pairs));
     else fields += field(lower, value);
   }
   return cookies + fields;

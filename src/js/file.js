@@ -17,6 +17,12 @@ const PIECE = 64 * 1024;
 const HostResponse = globalThis.Response;
 
 /**
+ * Where a part of a file begins, in bytes: undefined for a file as a whole, for a part without bytes, and for any other Blob.
+ * @type {(blob: Blob) => number | undefined}
+ */
+let startOfPart;
+
+/**
  * A file, or a part of one. Nothing is opened before it is read; what it says of itself is what the disk says at that moment.
  */
 class BunFile extends Blob {
@@ -163,6 +169,14 @@ class BunFile extends Blob {
   write(data) {
     return write(this, data);
   }
+
+  static {
+    startOfPart = (blob) => {
+      if (!(#path in blob) || (blob.#start === 0 && blob.#end === Number.POSITIVE_INFINITY)) return undefined;
+      const { size } = blob;
+      return size > 0 && size < new BunFile(blob.#path, '').size ? blob.#start : undefined;
+    };
+  }
 }
 
 /**
@@ -224,4 +238,4 @@ function pathOf(value) {
   return typeof value === 'string' ? value : undefined;
 }
 
-module.exports = { file, write };
+module.exports = { file, startOfPart: (/** @type {Blob} */ blob) => startOfPart(blob), write };

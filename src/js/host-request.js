@@ -16,8 +16,8 @@ const PLACEHOLDER = 'http://localhost';
  * What the host's constructor takes.
  * @param {Exchange} exchange
  * @param {BodyInit | undefined} body
- * @param {Headers | undefined} headers in place of the exchange's
- * @param {AbortSignal} signal
+ * @param {Headers} [headers] in place of the exchange's
+ * @param {AbortSignal} [signal]
  * @returns {[string, any]}
  */
 function hostArguments(exchange, body, headers, signal) {
@@ -28,7 +28,7 @@ function hostArguments(exchange, body, headers, signal) {
       headers: headers ?? splitFields(exchange.fields),
       credentials: 'include',
       referrer: '',
-      signal,
+      ...(signal !== undefined && { signal }),
       ...(body !== undefined && { body, duplex: 'half' }),
     },
   ];

@@ -3,6 +3,7 @@
 
 'use strict';
 
+const { getEventListeners } = require('node:events');
 const { markAsUncloneable = () => {} } = /** @type {any} */ (require('node:worker_threads'));
 
 const { bodyStream, bytesOf, textOf } = require('./body.js');
@@ -127,6 +128,10 @@ class LazyRequest {
     return LazyRequest.#takeBody(this) ? textOf(this.#exchange) : LazyRequest.#hostOf(this).text();
   }
 
+  clone() {
+    return following(LazyRequest.#hostOf(this).clone(), this.signal);
+  }
+
   /**
    * Takes the body, to read it past the host. False when there is none, or the host has it.
    * @param {LazyRequest} request
@@ -147,7 +152,8 @@ class LazyRequest {
     if (request.#host === undefined) {
       // What was read past the host must not be read again.
       const body = request.#isUsed ? SPENT : exchange.hasBody ? bodyStream(exchange) : undefined;
-      const host = new HostRequest(...hostArguments(exchange, body, request.#headers, exchange.signal));
+      const host = new HostRequest(...hostArguments(exchange, body, request.#headers));
+      exchange.followBy(new Followers(host.signal));
       if (request.#isUsed) host.arrayBuffer();
       request.#host = host;
       request.#headers ??= host.headers;
@@ -225,7 +231,7 @@ class HostedRequest extends HostRequest {
   }
 
   clone() {
-    return new HostRequest(super.clone(), { signal: this.signal, referrer: '' });
+    return following(super.clone(), this.signal);
   }
 
   /** Takes the body, to read it past the host. False when there is none, or it has been touched. */
@@ -275,6 +281,16 @@ async function parse(text) {
 }
 
 /**
+ * A copy whose signal aborts with another one. That of the host's own clone does not once garbage is collected: Node has nothing but a weak
+ * reference to what could abort it.
+ * @param {globalThis.Request} copy
+ * @param {AbortSignal} signal
+ */
+function following(copy, signal) {
+  return new HostRequest(copy, { signal, referrer: '' });
+}
+
+/**
  * Those who follow a signal of the host's. Only its controller could abort it, and nobody has that.
  */
 class Followers {
@@ -283,6 +299,10 @@ class Followers {
   /** @param {AbortSignal} signal */
   constructor(signal) {
     this.#signal = signal;
+  }
+
+  get isFollowed() {
+    return getEventListeners(this.#signal, 'abort').length > 0;
   }
 
   /** Tells them that it has aborted. @param {unknown} reason */

@@ -7,6 +7,7 @@
 const { markAsUncloneable = () => {} } = /** @type {any} */ (require('node:worker_threads'));
 
 const { field, fieldsOf, findField, isField, joinFields, replaceFields, splitFields } = require('./fields.js');
+const { blobOfForm } = require('./form.js');
 const { ownsHostInstances, standInFor } = require('./stand-in.js');
 
 const HostResponse = globalThis.Response;
@@ -51,7 +52,7 @@ class Response {
   }
 
   /**
-   * Takes in what needs no more than a look. Returns false for what the host has to judge: streams and forms, and whatever is wrong.
+   * Takes in what needs no more than a look. Returns false for what the host has to judge: streams, and whatever is wrong.
    * @param {Response} response
    * @param {any} body
    * @param {any} init
@@ -222,6 +223,7 @@ function contentOf(body) {
     return body.buffer instanceof ArrayBuffer ? copyOf(new Uint8Array(body.buffer, body.byteOffset, body.byteLength)) : undefined;
   }
   if (body instanceof ArrayBuffer) return copyOf(new Uint8Array(body));
+  if (body instanceof FormData) return blobOfForm(body);
   return body instanceof Blob ? body : undefined;
 }
 

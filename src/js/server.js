@@ -540,7 +540,7 @@ function stopServer(state, isForced) {
     state.hasStopped = resolve;
   });
   // Not those that are over and have yet to hear of it.
-  const running = isForced ? Exchange.waitingOf(state).filter(({ key }) => native.watch(key)) : [];
+  const running = isForced ? Exchange.waitingOf(state).filter(({ key }) => native.watch(key) !== undefined) : [];
   // Nobody connects any more; then those who are connected are told.
   native.stop(state.key, isForced);
   if (state.port !== undefined) state.port = 0;
@@ -763,7 +763,8 @@ function deliverRequests() {
     const state = servers.get(numbers[place]);
     // A handler before it may have cut it off.
     if (state !== undefined && !state.isOver) {
-      const exchange = new Exchange(state, numbers[place + 1], heads[at], numbers[place + 3] === 1);
+      const told = numbers[place + 3];
+      const exchange = new Exchange(state, numbers[place + 1], heads[at], (told & 1) !== 0, (told & 2) !== 0);
       receive(state, exchange, state.routeOf(numbers[place + 2]));
     }
     runTicks?.();

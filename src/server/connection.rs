@@ -16,10 +16,10 @@ use tokio::io::ReadBuf;
 
 use super::config::WebSocketConfig;
 use super::engine::Engine;
-use super::event::{Ending, Event, Held};
+use super::event::{Ending, Event, Held, Undelivered};
 use super::instance::Server;
 use super::lingering::Lingering;
-use super::outbox::{Outbox, Spares};
+use super::outbox::{CORK_CAPACITY, Outbox, Spares};
 use super::publication::Publication;
 use super::slots::Key;
 use super::subscriptions::Subscriptions;
@@ -27,7 +27,7 @@ use super::transport::Transport;
 use crate::websocket::close::{truncate_reason, write_close};
 use crate::websocket::deflate::Compressor;
 use crate::websocket::extensions::Agreed;
-use crate::websocket::frame::{Opcode, write_frame};
+use crate::websocket::frame::{Opcode, write_frame, write_header};
 use crate::websocket::inflate::Decompressor;
 use crate::websocket::receiver::{Event as Received, Limits, Receiver};
 use crate::websocket::timers::{Expiry, Idle};
@@ -141,7 +141,14 @@ impl Socket {
 
     /// Sends one frame, uncompressed.
     pub(crate) fn send(self: &Rc<Self>, opcode: Opcode, payload: &[u8]) -> Sent {
-        self.enqueue(|outbox, spares| outbox.write(spares, |out| write_frame(out, opcode, payload)))
+        if payload.len() < CORK_CAPACITY {
+            return self
+                .enqueue(|outbox, spares| outbox.write(spares, |out| write_frame(out, opcode, payload)));
+        }
+        // It leaves at once, so it leaves from where it lies.
+        self.enqueue_with(payload, |outbox, spares| {
+            outbox.write(spares, |out| write_header(out, opcode, payload.len(), false));
+        })
     }
 
     /// Sends one message, compressed if that was agreed to and `asked` for. `None` leaves it to the size of the message.
@@ -186,6 +193,11 @@ impl Socket {
     }
 
     fn enqueue(self: &Rc<Self>, push: impl FnOnce(&mut Outbox, &mut Spares)) -> Sent {
+        self.enqueue_with(&[], push)
+    }
+
+    /// What `push` pushes, and `tail` behind it.
+    fn enqueue_with(self: &Rc<Self>, tail: &[u8], push: impl FnOnce(&mut Outbox, &mut Spares)) -> Sent {
         if !self.is_open.get() {
             return Sent::Dropped;
         }
@@ -198,12 +210,16 @@ impl Socket {
             }
             return Sent::Dropped;
         }
-        push(&mut outbox, &mut self.engine().spares.borrow_mut());
-        let is_overfull = outbox.is_overfull();
-        drop(outbox);
-        if is_overfull {
-            self.flush();
+        let mut spares = self.engine().spares.borrow_mut();
+        push(&mut outbox, &mut spares);
+        if outbox.is_overfull_with(tail.len()) {
+            drop((outbox, spares));
+            self.flush_with(tail);
         } else {
+            if !tail.is_empty() {
+                outbox.write(&mut spares, |out| out.extend_from_slice(tail));
+            }
+            drop((outbox, spares));
             self.mark_dirty();
         }
         if !config.idle.send_pings {
@@ -226,12 +242,33 @@ impl Socket {
         }
     }
 
+    /// Calls `show` with its descriptor and what it has to send, if that is all of its outbox and needs no treatment.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn show_unsent(&self, show: impl FnOnce(std::os::fd::RawFd, &[u8])) {
+        if let (Some(descriptor), Some(bytes)) =
+            (self.transport.plain_descriptor(), self.outbox.borrow().only_piece())
+        {
+            show(descriptor, bytes);
+        }
+    }
+
+    /// The kernel has taken so many bytes of what it was shown.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn has_sent(&self, count: usize) {
+        self.outbox.borrow_mut().advance(&mut self.engine().spares.borrow_mut(), count);
+    }
+
     /// Gives the kernel what it takes; the task waits for the rest.
     fn flush(self: &Rc<Self>) {
-        let flushed = self
-            .outbox
-            .borrow_mut()
-            .flush(&mut self.engine().spares.borrow_mut(), |slices| self.transport.send(slices));
+        self.flush_with(&[]);
+    }
+
+    /// The same with `tail` behind what is there.
+    fn flush_with(self: &Rc<Self>, tail: &[u8]) {
+        let flushed =
+            self.outbox.borrow_mut().flush_with(&mut self.engine().spares.borrow_mut(), tail, |slices| {
+                self.transport.send(slices)
+            });
         match flushed {
             Ok(_) if self.outbox.borrow().is_blocked() => self.rouse(),
             Ok(_) => {}
@@ -505,19 +542,24 @@ impl Socket {
                 && !early.bytes.is_empty()
             {
                 let mut bytes = std::mem::take(&mut early.bytes);
-                self.receive(life.meaningful(&mut bytes));
+                let mut queue = self.engine().events.borrow_mut();
+                self.receive(life.meaningful(&mut bytes), None, queue.undelivered());
                 continue;
             }
-            let mut scratch = self.engine().scratch.borrow_mut();
-            let length = if is_serial { SERIAL_READ } else { scratch.len() };
-            let mut buffer = ReadBuf::new(&mut scratch[..length]);
-            match self.transport.poll_read(cx, &mut buffer) {
+            let mut queue = self.engine().events.borrow_mut();
+            let room = queue.room();
+            let length = if is_serial { SERIAL_READ } else { room.len() };
+            let read = self.transport.poll_read(cx, &mut ReadBuf::new(&mut room[..length]));
+            if let Poll::Ready(Ok(count @ 1..)) = read {
+                self.update_idle(|idle| idle.received(self.engine().now()));
+                let (bytes, end, undelivered) = queue.arrived(count);
+                self.receive(life.meaningful(bytes), Some(end), undelivered);
+            }
+            drop(queue);
+            match read {
                 Poll::Pending => return,
-                Poll::Ready(Ok(count)) if count > 0 => {
-                    self.update_idle(|idle| idle.received(self.engine().now()));
-                    self.receive(life.meaningful(buffer.filled_mut()));
-                }
-                Poll::Ready(Ok(_)) => return self.hear_no_more(),
+                Poll::Ready(Ok(0)) => return self.hear_no_more(),
+                Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(_)) => return self.lose(),
             }
             // The handler of what has just come decides whether there is a next read.
@@ -528,22 +570,21 @@ impl Socket {
         cx.waker().wake_by_ref();
     }
 
-    /// Turns bytes into events.
-    fn receive(self: &Rc<Self>, mut bytes: &mut [u8]) {
+    /// Turns bytes into events. `end` is where they end in the inbox, if they lie there.
+    fn receive(self: &Rc<Self>, mut bytes: &mut [u8], end: Option<usize>, queue: &mut Undelivered) {
         let limits = Limits { max_payload_length: self.config.borrow().max_payload_length };
         let mut receiver = self.receiver.borrow_mut();
         let mut inflater = self.engine().inflater.borrow_mut();
-        let mut queue = self.engine().events.borrow_mut();
         loop {
             let socket = Rc::clone(self);
             match receiver.receive(&mut bytes, &limits, &mut inflater) {
                 Ok(None) => return,
                 Ok(Some(Received::Text(payload))) => {
-                    let content = queue.keep_payload(payload);
+                    let content = queue.keep_payload(payload, end.map(|end| end - bytes.len()));
                     queue.push(Event::Message { socket, is_text: true, content });
                 }
                 Ok(Some(Received::Binary(payload))) => {
-                    let content = queue.keep_payload(payload);
+                    let content = queue.keep_payload(payload, end.map(|end| end - bytes.len()));
                     queue.push(Event::Message { socket, is_text: false, content });
                 }
                 Ok(Some(Received::Ping(payload))) => {

@@ -474,7 +474,7 @@ mod tests {
             let (sockets, peers): (Vec<_>, Vec<_>) = (0..SOCKETS).map(|_| pair(&driver)).unzip();
             let settles_soon = Rc::new(Cell::new(false));
             let host = Loop { calls: calls.clone(), settles_soon: Rc::clone(&settles_soon) };
-            let engine = Engine::new(driver, Box::new(host), false);
+            let engine = Engine::new(driver, Box::new(host));
             for socket in sockets {
                 engine.spawn(echo(socket));
             }

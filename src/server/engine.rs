@@ -19,6 +19,8 @@ use super::driver::{Driver, Signal};
 use super::event::{Event, EventQueue};
 use super::instance::Server;
 use super::outbox::Spares;
+#[cfg(target_os = "linux")]
+use super::ring::Ring;
 use super::slots::{Key, Slots};
 use crate::http::connection::Connection;
 use crate::http::exchange::Exchange;
@@ -52,10 +54,13 @@ pub(crate) struct Engine {
     starved: RefCell<Vec<Waker>>,
     /// Sockets with something to flush at the end of the turn.
     dirty: RefCell<Vec<Rc<Socket>>>,
+    /// Made when it is wanted first; `None` inside when there is none to be had.
+    #[cfg(target_os = "linux")]
+    ring: RefCell<Option<Option<Ring>>>,
     pub(crate) spares: RefCell<Spares>,
     pub(crate) deflater: RefCell<Deflater>,
     pub(crate) inflater: RefCell<Inflater>,
-    /// Every read goes here first: one buffer for all sockets.
+    /// Where HTTP is read, and what nobody will hear of: one buffer for all connections.
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// The head of an answer while it is made.
     pub(crate) head: RefCell<Vec<u8>>,
@@ -74,14 +79,14 @@ pub(crate) struct Engine {
     settles_soon: Cell<bool>,
     turns_soon: Cell<bool>,
     keeps_alive: Cell<bool>,
+    /// Bytes of requests' content that came before they were asked for.
+    pub(crate) content_ahead: Rc<Cell<usize>>,
     /// Finished connections and closed sockets that count among those who wait for the peer's FIN.
     pub(crate) lingering: Cell<usize>,
     /// Closed sockets of referenced servers with bytes that the kernel has not taken: they hold the process.
     pub(crate) flushing: Cell<usize>,
     /// Somebody has been told that a handler took too long.
     pub(crate) has_warned: Cell<bool>,
-    /// JavaScript wants to hear how every request ends.
-    follows_requests: bool,
 }
 
 enum Timer {
@@ -96,11 +101,14 @@ pub(crate) type Date = [u8; 29];
 
 /// Bytes one read can take.
 const SCRATCH: usize = 64 * 1024;
+/// From how many sockets on one system call for all costs less than one for each.
+#[cfg(target_os = "linux")]
+const TOGETHER: usize = 4;
 /// How often a turn delivers before the event loop gets its other work done.
 const ROUNDS: usize = 8;
 
 impl Engine {
-    pub(crate) fn new(driver: Driver, host: Box<dyn Host>, follows_requests: bool) -> Rc<Self> {
+    pub(crate) fn new(driver: Driver, host: Box<dyn Host>) -> Rc<Self> {
         Rc::new(Self {
             signal: driver.signal(),
             driver,
@@ -110,6 +118,8 @@ impl Engine {
             events: RefCell::default(),
             starved: RefCell::default(),
             dirty: RefCell::default(),
+            #[cfg(target_os = "linux")]
+            ring: RefCell::default(),
             spares: RefCell::default(),
             deflater: RefCell::default(),
             inflater: RefCell::default(),
@@ -127,15 +137,11 @@ impl Engine {
             settles_soon: Cell::new(false),
             turns_soon: Cell::new(false),
             keeps_alive: Cell::new(false),
+            content_ahead: Rc::default(),
             lingering: Cell::new(0),
             flushing: Cell::new(0),
             has_warned: Cell::new(false),
-            follows_requests,
         })
-    }
-
-    pub(crate) fn follows_requests(&self) -> bool {
-        self.follows_requests
     }
 
     /// Milliseconds since the engine began.
@@ -361,6 +367,8 @@ impl Engine {
 
     fn flush_dirty(&self) {
         let mut dirty = self.dirty.take();
+        #[cfg(target_os = "linux")]
+        self.send_together(&dirty);
         for socket in dirty.drain(..) {
             socket.flush_dirty();
         }
@@ -368,6 +376,31 @@ impl Engine {
         let mut next = self.dirty.borrow_mut();
         if next.is_empty() {
             *next = dirty;
+        }
+    }
+
+    /// One system call for each socket from now on, also where one would do for many.
+    pub(crate) fn forgo_ring(&self) {
+        #[cfg(target_os = "linux")]
+        self.ring.replace(Some(None));
+    }
+
+    /// Where several have something to say, sends what one system call can. What the kernel refuses is left to `flush_dirty`.
+    #[cfg(target_os = "linux")]
+    fn send_together(&self, sockets: &[Rc<Socket>]) {
+        if sockets.len() < TOGETHER {
+            return;
+        }
+        let mut place = self.ring.borrow_mut();
+        for sockets in sockets.chunks(Ring::SIZE) {
+            let Some(ring) = place.get_or_insert_with(Ring::new) else { return };
+            for (name, socket) in sockets.iter().enumerate() {
+                // SAFETY: nothing touches an outbox before `submit` has returned.
+                socket.show_unsent(|descriptor, bytes| unsafe { ring.push(descriptor, bytes, name) });
+            }
+            if ring.submit(|name, count| sockets[name].has_sent(count)).is_err() {
+                *place = Some(None);
+            }
         }
     }
 

@@ -103,69 +103,108 @@ impl Held {
     }
 }
 
-/// Bytes of an event: in the queue's common buffer, or their own when they were assembled anyway.
+/// Bytes of an event.
 pub(crate) enum Content {
+    /// Where they were read, in the inbox.
+    Read(Range<usize>),
+    /// A copy in the queue's common buffer.
     Common(Range<usize>),
+    /// Their own, as they were assembled.
     Own(Vec<u8>),
 }
 
 /// See the module.
-#[derive(Default)]
 pub(crate) struct EventQueue {
+    /// What sockets are read into. A content that lies whole in it stays where it is until `settle`.
+    inbox: Box<[u8]>,
+    undelivered: Undelivered,
+}
+
+/// All of a queue but its inbox.
+#[derive(Default)]
+pub(crate) struct Undelivered {
     events: VecDeque<Event>,
-    /// Small contents, one behind the other; emptied when the queue is.
+    /// How much of the inbox has contents in it.
+    read: usize,
+    /// Other small contents, one behind the other; emptied when the queue is.
     common: Vec<u8>,
     weight: usize,
 }
 
 /// Undelivered events weigh at most this many bytes before sockets are no longer read, so that TCP slows the peers.
 const CAPACITY: usize = 1024 * 1024;
+/// Bytes of the inbox. Few enough that a message is still in the cache when it is delivered.
+const INBOX: usize = 512 * 1024;
+/// What a read finds room for at least: a message of 64 KiB is not cut in two.
+const ROOM: usize = 128 * 1024;
 /// What an event weighs beside its content.
 const EVENT_WEIGHT: usize = 64;
 /// A common buffer that has grown beyond this is given back.
 const KEEP: usize = 256 * 1024;
 
+impl Default for EventQueue {
+    fn default() -> Self {
+        Self { inbox: vec![0; INBOX].into_boxed_slice(), undelivered: Undelivered::default() }
+    }
+}
+
 impl EventQueue {
     pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.undelivered.events.is_empty()
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.weight >= CAPACITY
+        self.undelivered.weight >= CAPACITY || self.undelivered.read > INBOX - ROOM
+    }
+
+    /// Where the next read goes.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        &mut self.inbox[self.undelivered.read..]
+    }
+
+    /// The first `count` bytes of the room, which have been read, where they end in the inbox, and what to make of them.
+    pub(crate) fn arrived(&mut self, count: usize) -> (&mut [u8], usize, &mut Undelivered) {
+        let (start, end) = (self.undelivered.read, self.undelivered.read + count);
+        (&mut self.inbox[start..end], end, &mut self.undelivered)
+    }
+
+    /// What to add events to that are not made of what was read.
+    pub(crate) fn undelivered(&mut self) -> &mut Undelivered {
+        &mut self.undelivered
     }
 
     pub(crate) fn push(&mut self, event: Event) {
-        self.weight += EVENT_WEIGHT;
-        self.events.push_back(event);
+        self.undelivered.push(event);
     }
 
     /// Takes the next event. Its content stands until `settle`.
     pub(crate) fn pop(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.undelivered.events.pop_front()
     }
 
     /// Puts events of a socket back before all others.
     pub(crate) fn put_back(&mut self, socket: &Rc<Socket>, held: impl DoubleEndedIterator<Item = Held>) {
         for held in held.rev() {
-            self.weight += EVENT_WEIGHT + held.content().map_or(0, |content| self.bytes(content).len());
-            self.events.push_front(held.into_event(socket));
+            let weight = held.content().map_or(0, |content| self.bytes(content).len());
+            self.undelivered.weight += EVENT_WEIGHT + weight;
+            self.undelivered.events.push_front(held.into_event(socket));
         }
     }
 
     /// A content that outlives `settle`.
     pub(crate) fn own(&self, content: Content) -> Content {
         match content {
-            Content::Common(range) => Content::Own(self.common[range].to_vec()),
             own @ Content::Own(_) => own,
+            content => Content::Own(self.bytes(&content).to_vec()),
         }
     }
 
     /// Takes the next event if it is a message: the socket, whether it is text, and the content.
     pub(crate) fn pop_message(&mut self) -> Option<(Rc<Socket>, bool, Content)> {
-        match self.events.pop_front()? {
+        match self.undelivered.events.pop_front()? {
             Event::Message { socket, is_text, content } => Some((socket, is_text, content)),
             other => {
-                self.events.push_front(other);
+                self.undelivered.events.push_front(other);
                 None
             }
         }
@@ -173,20 +212,38 @@ impl EventQueue {
 
     /// Takes the next event if it is a request: its exchange.
     pub(crate) fn pop_request(&mut self) -> Option<Key> {
-        let Some(Event::Request(key)) = self.events.front() else { return None };
+        let Some(Event::Request(key)) = self.undelivered.events.front() else { return None };
         let key = *key;
-        self.events.pop_front();
+        self.undelivered.events.pop_front();
         Some(key)
     }
 
     /// Forgets the contents of delivered events: call it when `pop` gave `None`.
     pub(crate) fn settle(&mut self) {
-        debug_assert!(self.events.is_empty(), "contents are still needed");
-        self.weight = 0;
-        if self.common.capacity() > KEEP {
-            self.common = Vec::new();
+        debug_assert!(self.is_empty(), "contents are still needed");
+        let undelivered = &mut self.undelivered;
+        undelivered.weight = 0;
+        undelivered.read = 0;
+        if undelivered.common.capacity() > KEEP {
+            undelivered.common = Vec::new();
         }
-        self.common.clear();
+        undelivered.common.clear();
+    }
+
+    /// The bytes of a content of this queue.
+    pub(crate) fn bytes<'a>(&'a self, content: &'a Content) -> &'a [u8] {
+        match content {
+            Content::Read(range) => &self.inbox[range.clone()],
+            Content::Common(range) => &self.undelivered.common[range.clone()],
+            Content::Own(bytes) => bytes,
+        }
+    }
+}
+
+impl Undelivered {
+    pub(crate) fn push(&mut self, event: Event) {
+        self.weight += EVENT_WEIGHT;
+        self.events.push_back(event);
     }
 
     /// Keeps a copy of `bytes` for an event.
@@ -197,22 +254,85 @@ impl EventQueue {
         Content::Common(start..self.common.len())
     }
 
-    /// Keeps a message's payload for an event, copying only what lies in a buffer that will be read into again.
-    pub(crate) fn keep_payload(&mut self, payload: Payload<'_>) -> Content {
-        match payload {
-            Payload::Borrowed(bytes) => self.keep(bytes),
-            Payload::Owned(bytes) => {
+    /// Keeps a message's payload for an event. One that was borrowed from the input ends at `end` in the inbox, if that was the input: there
+    /// it stays. Anything else that is borrowed is copied.
+    pub(crate) fn keep_payload(&mut self, payload: Payload<'_>, end: Option<usize>) -> Content {
+        match (payload, end) {
+            (Payload::Borrowed(bytes), Some(end)) => {
+                self.read = end;
+                self.weight += bytes.len();
+                Content::Read(end - bytes.len()..end)
+            }
+            (Payload::Borrowed(bytes) | Payload::Inflated(bytes), _) => self.keep(bytes),
+            (Payload::Owned(bytes), _) => {
                 self.weight += bytes.len();
                 Content::Own(bytes)
             }
         }
     }
+}
 
-    /// The bytes of a content of this queue.
-    pub(crate) fn bytes<'a>(&'a self, content: &'a Content) -> &'a [u8] {
-        match content {
-            Content::Common(range) => &self.common[range.clone()],
-            Content::Own(bytes) => bytes,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads `bytes`, whose last `payload` are a message of one frame.
+    fn read(queue: &mut EventQueue, bytes: &[u8], payload: usize) -> Content {
+        queue.room()[..bytes.len()].copy_from_slice(bytes);
+        let (arrived, end, undelivered) = queue.arrived(bytes.len());
+        assert_eq!(arrived, bytes);
+        let payload = Payload::Borrowed(&arrived[bytes.len() - payload..]);
+        undelivered.keep_payload(payload, Some(end))
+    }
+
+    #[test]
+    fn what_was_read_whole_stays_where_it_is_until_the_queue_is_settled() {
+        let mut queue = EventQueue::default();
+        let contents = [read(&mut queue, b"..one", 3), read(&mut queue, b"..three", 5)];
+        assert_eq!(contents.each_ref().map(|content| queue.bytes(content)), [&b"one"[..], b"three"]);
+        queue.settle();
+        assert_eq!(queue.room().len(), INBOX);
+    }
+
+    #[test]
+    fn contents_that_do_not_lie_in_the_inbox_are_copied_or_taken() {
+        let mut queue = EventQueue::default();
+        let contents = [
+            read(&mut queue, b"read", 4),
+            queue.undelivered().keep_payload(Payload::Borrowed(b"early"), None),
+            queue.undelivered().keep_payload(Payload::Inflated(b"inflated"), Some(4)),
+            queue.undelivered().keep_payload(Payload::Owned(b"owned".to_vec()), Some(4)),
+            queue.undelivered().keep(b"kept"),
+        ];
+        let expected = [&b"read"[..], b"early", b"inflated", b"owned", b"kept"];
+        assert_eq!(contents.each_ref().map(|content| queue.bytes(content)), expected);
+        let owned = contents.map(|content| queue.own(content));
+        queue.settle();
+        assert_eq!(owned.each_ref().map(|content| queue.bytes(content)), expected);
+    }
+
+    #[test]
+    fn what_became_no_content_is_read_over() {
+        let mut queue = EventQueue::default();
+        read(&mut queue, b"whole", 5);
+        let before = queue.room().len();
+        // The beginning of a message, which the receiver keeps.
+        queue.arrived(100_000);
+        assert_eq!(queue.room().len(), before);
+        assert!(!queue.is_full());
+    }
+
+    #[test]
+    fn it_is_full_before_a_read_could_find_little_room() {
+        let mut queue = EventQueue::default();
+        let mut count = 0;
+        while !queue.is_full() {
+            assert!(queue.room().len() >= ROOM);
+            read(&mut queue, &[0; 65_550], 65_536);
+            count += 1;
         }
+        assert_eq!(count, 6);
+        queue.settle();
+        assert!(!queue.is_full());
     }
 }

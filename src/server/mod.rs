@@ -15,6 +15,8 @@ pub(crate) mod lingering;
 pub(crate) mod listener;
 pub(crate) mod outbox;
 pub(crate) mod publication;
+#[cfg(target_os = "linux")]
+mod ring;
 pub(crate) mod slots;
 pub(crate) mod subscriptions;
 pub(crate) mod tls;

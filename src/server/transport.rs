@@ -1,7 +1,7 @@
 //! A connected stream socket: TCP or Unix, with or without TLS. It reads and waits with the runtime's readiness, and it can send at any
 //! moment from the JavaScript thread without asking the runtime.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
@@ -20,6 +20,8 @@ pub(crate) struct Transport {
     stream: RefCell<Stream>,
     tls: Option<Box<RefCell<Session>>>,
     peer: Option<SocketAddr>,
+    /// There may be bytes that the runtime has been made to forget: nobody wanted them when it told of them.
+    has_unread: Cell<bool>,
 }
 
 enum Stream {
@@ -30,12 +32,16 @@ enum Stream {
 
 impl Transport {
     pub(crate) fn tcp(stream: TcpStream, peer: SocketAddr) -> Self {
-        Self { stream: RefCell::new(Stream::Tcp(stream)), tls: None, peer: Some(plain_v4(peer)) }
+        Self::new(Stream::Tcp(stream), Some(plain_v4(peer)))
     }
 
     #[cfg(unix)]
     pub(crate) fn unix(stream: UnixStream) -> Self {
-        Self { stream: RefCell::new(Stream::Unix(stream)), tls: None, peer: None }
+        Self::new(Stream::Unix(stream), None)
+    }
+
+    fn new(stream: Stream, peer: Option<SocketAddr>) -> Self {
+        Self { stream: RefCell::new(stream), tls: None, peer, has_unread: Cell::new(false) }
     }
 
     /// The same connection, on which everything from now on is TLS.
@@ -73,7 +79,7 @@ impl Transport {
     ) -> Poll<io::Result<usize>> {
         let before = buffer.filled().len();
         match &self.tls {
-            None => ready!(self.stream.borrow_mut().poll_read(cx, buffer))?,
+            None => ready!(self.poll_read_stream(cx, buffer))?,
             Some(tls) => ready!(self.poll_read_tls(cx, &mut tls.borrow_mut(), buffer))?,
         }
         Poll::Ready(Ok(buffer.filled().len() - before))
@@ -103,7 +109,7 @@ impl Transport {
     /// Reads for somebody who waits for nothing but the end of the stream.
     fn poll_discard(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(self.stream.borrow_mut().poll_read(cx, buffer))?;
+        ready!(self.poll_read_stream(cx, buffer))?;
         if buffer.filled().len() == before {
             return Poll::Ready(Ok(()));
         }
@@ -112,31 +118,48 @@ impl Transport {
         Poll::Pending
     }
 
-    /// Looks whether the peer has ended its side without taking anything out of the stream: `Ready(Ok(false))` when it
-    /// has, `Ready(Ok(true))` when there are bytes to read first, `Ready(Err)` when the connection is broken.
-    pub(crate) fn poll_peek(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    /// Waits until the peer has ended its side, and takes nothing out of the stream but what TLS needs to see. `Ready(Ok(false))` when there
+    /// are bytes to read before that end, `Ready(Err)` when the connection is broken, whatever there is to read.
+    pub(crate) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut has_plaintext = false;
         if let Some(tls) = &self.tls {
             let tls = &mut tls.borrow_mut();
             while !tls.has_plaintext() && !tls.is_at_end() {
                 ready!(self.poll_receive(cx, tls, &mut ReadBuf::new(&mut [])))?;
             }
-            return Poll::Ready(Ok(tls.has_plaintext()));
-        }
-        loop {
-            let stream = self.stream.borrow();
-            ready!(match &*stream {
-                Stream::Tcp(stream) => stream.poll_read_ready(cx),
-                #[cfg(unix)]
-                Stream::Unix(stream) => stream.poll_read_ready(cx),
-            })?;
-            let mut byte = [std::mem::MaybeUninit::uninit()];
-            let peeked = stream.try_io(Interest::READABLE, || stream.sock_ref().peek(&mut byte));
-            match peeked {
-                Ok(count) => return Poll::Ready(Ok(count > 0)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+            has_plaintext = tls.has_plaintext();
+            if !has_plaintext {
+                return Poll::Ready(Ok(true));
             }
         }
+        loop {
+            ready!(self.stream.borrow().poll_read_ready(cx))?;
+            if self.is_closed_by_peer() {
+                break;
+            }
+            // Elsewhere the runtime would tell of the same bytes again, at once: there the end is not waited for.
+            if !cfg!(unix) {
+                return Poll::Pending;
+            }
+            self.has_unread.set(true);
+            let _ = self
+                .stream
+                .borrow()
+                .try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        }
+        let stream = self.stream.borrow();
+        if let Some(error) = stream.sock_ref().take_error()? {
+            return Poll::Ready(Err(error));
+        }
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        Poll::Ready(stream.sock_ref().peek(&mut byte).map(|count| count == 0 && !has_plaintext))
+    }
+
+    /// Whether there may be bytes of which nobody is told any more who waits for some: `poll_end` has come upon them.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.has_unread.get()
+            || !cfg!(unix)
+            || self.tls.as_ref().is_some_and(|tls| tls.borrow().has_plaintext())
     }
 
     /// Waits until the kernel takes bytes again, then sends.
@@ -153,6 +176,13 @@ impl Transport {
             (None, many) => stream.sock_ref().send_vectored(many),
             (Some(tls), slices) => tls.borrow_mut().send(slices, |bytes| stream.sock_ref().send(bytes)),
         }
+    }
+
+    /// The descriptor that bytes can be sent to as they are: without TLS.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn plain_descriptor(&self) -> Option<std::os::fd::RawFd> {
+        use std::os::fd::AsRawFd;
+        self.tls.is_none().then(|| self.stream.borrow().sock_ref().as_raw_fd())
     }
 
     /// What was refused so far will not come again.
@@ -208,6 +238,19 @@ impl Transport {
         }
     }
 
+    /// Reads from the stream itself, first of all what the runtime has forgotten.
+    fn poll_read_stream(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.has_unread.get() {
+            let before = buffer.filled().len();
+            let read = read_now(&self.stream.borrow().sock_ref(), buffer);
+            self.has_unread.set(buffer.remaining() == 0 && buffer.filled().len() > before);
+            if read.is_ready() {
+                return read;
+            }
+        }
+        self.stream.borrow_mut().poll_read(cx, buffer)
+    }
+
     /// Reads and decrypts once. Plaintext that `out` has no room for stays in the session.
     fn poll_receive(
         &self,
@@ -215,7 +258,7 @@ impl Transport {
         tls: &mut Session,
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let received = tls.poll_receive(|buffer| self.stream.borrow_mut().poll_read(cx, buffer), out);
+        let received = tls.poll_receive(|buffer| self.poll_read_stream(cx, buffer), out);
         let flushed = self.flush(tls);
         ready!(received)?;
         match flushed {
@@ -249,6 +292,14 @@ impl Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.poll_read_ready(cx),
         }
     }
 

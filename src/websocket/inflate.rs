@@ -60,7 +60,7 @@ impl Inflater {
         max_len: usize,
     ) -> Result<Payload<'_>, ProtocolError> {
         if compressed.is_empty() {
-            return Ok(Payload::Borrowed(&[])); // not even an empty block, but Bun takes it
+            return Ok(Payload::Inflated(&[])); // not even an empty block, but Bun takes it
         }
         let stream = self.stream.get_or_insert_with(|| Inflate::new(false, MAX_WINDOW_BITS));
         stream.reset(false);
@@ -128,7 +128,7 @@ impl<'a> Output<'a> {
 
     fn into_payload(mut self) -> Payload<'a> {
         if self.owned.is_empty() {
-            return Payload::Borrowed(&self.scratch[..self.len]);
+            return Payload::Inflated(&self.scratch[..self.len]);
         }
         self.owned.truncate(self.len);
         Payload::Owned(self.owned)
@@ -392,11 +392,12 @@ mod tests {
         let mut inflater = Inflater::default();
         for len in [1, 1000, SCRATCH - 1, SCRATCH, SCRATCH + 1, 3 * SCRATCH, 5 * SCRATCH + 1] {
             match decompressor(true, None).decompress(&mut inflater, &bomb(b'x', len), usize::MAX).unwrap() {
-                Payload::Borrowed(message) => assert!(message.len() == len && len < SCRATCH),
+                Payload::Inflated(message) => assert!(message.len() == len && len < SCRATCH),
                 Payload::Owned(message) => {
                     assert!(message.len() == len && len >= SCRATCH);
                     assert!(message.capacity() <= 2 * len, "{} for {len}", message.capacity());
                 }
+                Payload::Borrowed(_) => unreachable!("nothing of the message lies in the input"),
             }
         }
         assert_eq!(inflater.scratch.capacity(), SCRATCH);

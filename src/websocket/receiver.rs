@@ -60,8 +60,10 @@ pub enum Event<'a> {
 /// The payload of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Payload<'a> {
-    /// A message of one frame that lay whole in the input, or was decompressed into the inflater's buffer; nothing was allocated.
+    /// A message of one frame that lay whole in the input: its last bytes are the last that were taken off it. Nothing was allocated.
     Borrowed(&'a [u8]),
+    /// A message that was decompressed into the inflater's buffer; nothing was allocated.
+    Inflated(&'a [u8]),
     /// A message that came in several reads or fragments, or was decompressed to more than that buffer holds. The capacity may be up to
     /// twice the length.
     Owned(Vec<u8>),
@@ -276,7 +278,7 @@ impl Payload<'_> {
     /// The payload as a vector of its own; copies what is borrowed.
     pub fn into_vec(self) -> Vec<u8> {
         match self {
-            Self::Borrowed(bytes) => bytes.to_vec(),
+            Self::Borrowed(bytes) | Self::Inflated(bytes) => bytes.to_vec(),
             Self::Owned(bytes) => bytes,
         }
     }
@@ -287,7 +289,7 @@ impl Deref for Payload<'_> {
 
     fn deref(&self) -> &[u8] {
         match self {
-            Self::Borrowed(bytes) => bytes,
+            Self::Borrowed(bytes) | Self::Inflated(bytes) => bytes,
             Self::Owned(bytes) => bytes,
         }
     }
@@ -581,6 +583,7 @@ mod tests {
             panic!()
         };
         assert!(hello == b"hello" && range.contains(&hello.as_ptr()));
+        assert_eq!(hello.as_ptr_range().end, input.as_ptr(), "its last byte is the last that was taken");
         let Ok(Some(Event::Binary(Payload::Borrowed(sevens)))) =
             receiver.receive(&mut input, &LIMITS, &mut inflater)
         else {
@@ -1084,7 +1087,7 @@ mod tests {
         for _ in 0..2 {
             let mut bytes = frame(COMPRESSED_TEXT, HELLO);
             let received = receiver.receive(&mut &mut bytes[..], &LIMITS, &mut inflater);
-            assert!(matches!(received, Ok(Some(Event::Text(Payload::Borrowed(b"Hello"))))), "{received:?}");
+            assert!(matches!(received, Ok(Some(Event::Text(Payload::Inflated(b"Hello"))))), "{received:?}");
             assert_eq!(receiver.message.capacity(), 0);
         }
     }
