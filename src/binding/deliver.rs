@@ -72,7 +72,13 @@ impl Numbers {
         Ok(Self { numbers, count, _array: Reference::new(js, array)? })
     }
 
-    fn set(&self, index: usize, number: f64) {
+    pub(super) fn get(&self, index: usize) -> f64 {
+        assert!(index < self.count);
+        // SAFETY: as in `set`.
+        unsafe { self.numbers.add(index).read() }
+    }
+
+    pub(super) fn set(&self, index: usize, number: f64) {
         assert!(index < self.count);
         // SAFETY: the array has `count` elements and is never detached; JavaScript does not run now.
         unsafe { self.numbers.add(index).write(number) };
@@ -83,6 +89,8 @@ impl Numbers {
 const MOST_PER_CALL: usize = 64;
 /// Of a request in `numbers`.
 const NUMBERS_PER_REQUEST: usize = 4;
+/// Where in `numbers` a send says its socket, and behind it whether it is to be compressed; and where it finds its status.
+pub(super) const SEND: usize = NUMBERS_PER_REQUEST * MOST_PER_CALL;
 
 impl Binding {
     /// Gives all events to JavaScript.

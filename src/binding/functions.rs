@@ -13,8 +13,9 @@ use hyper::ext::ReasonPhrase;
 
 use super::Binding;
 use super::call::{Arguments, Function};
+use super::deliver::SEND;
 use super::tls;
-use super::value::{Failure, Result, Value};
+use super::value::{Failure, Result, UNDEFINED, Value};
 use crate::http::body::{ResponseBody, ResponseStream};
 use crate::http::conditions::{self, Extent, Validators, Verdict};
 use crate::http::directory::Directory;
@@ -29,6 +30,7 @@ use crate::server::config::{HttpConfig, Listen, WebSocketConfig};
 use crate::server::connection::{Sent, Socket};
 use crate::server::instance::{Published, Server};
 use crate::server::listener::{Listener, NotFound};
+use crate::server::slots::Key;
 use crate::websocket::extensions::{DeflateConfig, Level};
 use crate::websocket::frame::Opcode;
 use crate::websocket::timers::IdlePolicy;
@@ -686,23 +688,33 @@ fn fail_body(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
     binding.js.undefined()
 }
 
-/// `sendText(socket, text, compress | undefined)`: bytes, -1, 0 when it is closed, -2 when the message was dropped.
+/// `sendText(text)`, with the socket and what it says about compression in `numbers`, where the status goes: bytes, -1, 0 when it is closed,
+/// -2 when the message was dropped.
 fn send_text(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    let Some(socket) = socket(binding, arguments)? else { return binding.js.integer(0) };
-    let asked = arguments.optional_boolean(2)?;
     let mut buffer = binding.text.borrow_mut();
-    let send = |payload: &[u8]| status(payload, socket.send_message(Opcode::Text, payload, asked));
-    let status = binding.js.with_text(arguments.value(1), &mut buffer, send)?;
-    binding.js.number(status)
+    binding.js.with_text(arguments.value(0), &mut buffer, |text| send(binding, Opcode::Text, text))?;
+    Ok(UNDEFINED)
 }
 
-/// `sendBinary(socket, bytes, compress | undefined)`: as `sendText`.
+/// `sendBinary(bytes)`: as `sendText`.
 fn send_binary(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    let Some(socket) = socket(binding, arguments)? else { return binding.js.integer(0) };
-    let asked = arguments.optional_boolean(2)?;
-    let send = |payload: &[u8]| status(payload, socket.send_message(Opcode::Binary, payload, asked));
-    let status = binding.js.with_bytes(arguments.value(1), send)?;
-    binding.js.number(status)
+    binding.js.with_bytes(arguments.value(0), |bytes| send(binding, Opcode::Binary, bytes))?;
+    Ok(UNDEFINED)
+}
+
+fn send(binding: &Rc<Binding>, opcode: Opcode, payload: &[u8]) {
+    let numbers = &binding.numbers;
+    let socket = binding.engine.find_socket(Key::from_f64(numbers.get(SEND)));
+    let asked = match numbers.get(SEND + 1) {
+        0.0 => Some(false),
+        1.0 => Some(true),
+        _ => None,
+    };
+    let status = match socket.filter(|socket| socket.is_open()) {
+        Some(socket) => status(payload, socket.send_message(opcode, payload, asked)),
+        None => 0.0,
+    };
+    numbers.set(SEND, status);
 }
 
 /// `ping(socket, bytes)`: as `sendText`.

@@ -14,6 +14,9 @@ pub(super) struct Js(pub(super) sys::napi_env);
 
 pub(super) type Value = sys::napi_value;
 
+/// What a function returns that returns nothing: N-API makes `undefined` of it.
+pub(super) const UNDEFINED: Value = ptr::null_mut();
+
 /// A failed call into N-API or a JavaScript exception to throw.
 #[derive(Debug)]
 pub(super) enum Failure {

@@ -15,7 +15,10 @@ const events = {};
  * What the native side says in numbers of the messages or requests that come in one call, at most 64. Of a message it is the socket it is for;
  * of a request its server, itself, the number of its route, and a sum: 1 with a body, 2 when its client has ended its side already.
  */
-const numbers = new Float64Array(4 * 64);
+const numbers = new Float64Array(4 * 64 + 2);
+
+/** Where in `numbers` the socket of `sendText` and `sendBinary` stands, and their status after. Behind it, whether to compress: 0, 1, or -1. */
+const SEND = 4 * 64;
 
 /** How the native side is to go about its work; settled before the first server starts. */
 const manner = {
@@ -55,4 +58,4 @@ function engine() {
   return native;
 }
 
-module.exports = { engine, events, manner, numbers, runTicks };
+module.exports = { engine, events, manner, numbers, runTicks, SEND };

@@ -4,7 +4,7 @@
 'use strict';
 
 const { scopeOf } = require('./context.js');
-const { engine, events, numbers, runTicks } = require('./engine.js');
+const { engine, events, numbers, runTicks, SEND } = require('./engine.js');
 const { coded, connectionClosed, invalidArgument, invalidThis, missingArguments, received, toText } = require('./errors.js');
 const { binary, binaryTypeName, checkCompress, control, message, receivedAs, text, topicName } = require('./payload.js');
 
@@ -181,6 +181,20 @@ class Socket {
   }
 
   /**
+   * Sends by `sendNative`; what goes by way of `numbers` costs less than an argument.
+   * @param {(content: any) => void} sendNative
+   * @param {unknown} content
+   * @param {unknown} compress
+   * @param {unknown} data as `send` was given it
+   */
+  #sendNative(sendNative, content, compress, data) {
+    numbers[SEND] = this.#key;
+    numbers[SEND + 1] = compress === undefined ? -1 : Number(compress);
+    sendNative(content);
+    return this.#sent(numbers[SEND], data);
+  }
+
+  /**
    * What `send` returns for a native status, after `dropped` has heard of a message that was.
    * @param {number} status
    * @param {unknown} data
@@ -300,8 +314,7 @@ class Socket {
     needArgument(method, args.length);
     checkCompress(args[1], method);
     const data = convert(args[0], method);
-    const sendNative = typeof data === 'string' ? native.sendText : native.sendBinary;
-    return ws.#sent(sendNative(ws.#key, data, args[1]), args[0]);
+    return ws.#sendNative(typeof data === 'string' ? native.sendText : native.sendBinary, data, args[1], args[0]);
   }
 
   /**
@@ -339,8 +352,8 @@ class Socket {
 
   send(/** @type {unknown} */ data, /** @type {unknown} */ compress) {
     // The short way of what nearly every call is.
-    if (typeof data === 'string' && compress === undefined && Socket.#is(this)) {
-      return this.#sent(native.sendText(this.#key, data), data);
+    if (typeof data === 'string' && (compress === undefined || typeof compress === 'boolean') && Socket.#is(this)) {
+      return this.#sendNative(native.sendText, data, compress, data);
     }
     return Socket.#send(this, 'send', arguments, message);
   }
