@@ -63,6 +63,11 @@ export const differences = {
     mantou: 'close where the connection ends because the client says so, keep-alive to a client of HTTP/1.0 that asks for it and is kept',
     why: 'RFC 9112 §9.3, §9.6',
   },
+  'expect-continue': {
+    bun: '100 Continue to whoever expects it, also where the content is too large already',
+    mantou: 'when the content is read, and not to HTTP/1.0; without it, the answer says that it is not wanted',
+    why: 'RFC 9110 §10.1.1',
+  },
   'strict-framing': {
     bun: 'NUL and bare LF in a request line are another version (505); two Hosts, DEL in a value and empty elements beside chunked pass',
     mantou: '400',

@@ -197,7 +197,7 @@ describe('the body of a request', () => {
     });
   }
 
-  for (const method of ['GET', 'HEAD']) {
+  for (const method of ['GET', 'HEAD', 'TRACE']) {
     test(`of a ${method} is discarded, and the next request is understood`, async () => {
       const server = start(async (req) => new Response(`${req.body} ${await req.text()}`, { headers: { 'x-body': String(req.body) } }));
       const { client, response } = await exchange(server, request(method, '/', {}, 'hello'));
@@ -341,6 +341,25 @@ describe('the body of a request', () => {
 
     assert.deepEqual([response.text, (await readResponse(client)).text], ['early', 'early']);
   });
+
+  for (const [what, sent, options] of [
+    ['that nobody reads', request('POST', '/', { Expect: '100-continue', 'Content-Length': 3 }), {}],
+    ['that is too large', request('POST', '/', { Expect: '100-continue', 'Content-Length': 3 }), { maxRequestBodySize: 2 }],
+    [
+      'of HTTP/1.0',
+      Buffer.from('POST / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc'),
+      {},
+    ],
+  ]) {
+    test(`${what} is not asked for`, async () => {
+      const { response } = await exchange(
+        start(() => new Response('x'), options),
+        sent,
+      );
+
+      assert.equal(response.status === 100, !differs('expect-continue'));
+    });
+  }
 
   test('is asked for with 100 Continue when the client expects that', async () => {
     const server = start(async (req) => new Response(await req.text()));

@@ -72,8 +72,8 @@ impl Exchange {
         let engine = &connection.server.engine;
         let (head, body) = request.into_parts();
         let has_body = !body.is_end_stream();
-        // What comes with GET and HEAD is discarded (§8.1).
-        let offers_body = has_body && head.method != Method::GET && head.method != Method::HEAD;
+        // What comes with these is discarded (§8.1).
+        let offers_body = has_body && ![Method::GET, Method::HEAD, Method::TRACE].contains(&head.method);
         let mut made = None;
         engine.exchanges.borrow_mut().insert_with(|key| {
             let exchange = Rc::new(Self {
