@@ -59,7 +59,7 @@ export const differences = {
     why: 'RFC 9110 §9.3.2',
   },
   'connection-field': {
-    bun: 'no Connection field but that of the handler; HTTP/1.0 ends with its first answer, whatever it asks',
+    bun: 'no Connection field but that of the handler, which means nothing in a static response; HTTP/1.0 ends with its first answer',
     mantou: 'close where the connection ends because the client says so, keep-alive to a client of HTTP/1.0 that asks for it and is kept',
     why: 'RFC 9112 §9.3, §9.6',
   },
