@@ -455,6 +455,35 @@ describe('req.signal', () => {
     }
   }
 
+  test('aborts when the client leaves behind content of which a handler has read the beginning', async () => {
+    const aborts = calls('abort');
+    const reads = calls('a piece');
+    const server = start(
+      async (req) => {
+        if (req.method === 'GET') return new Response();
+        req.signal.addEventListener('abort', () => aborts(req.signal.reason.name));
+        await go;
+        reads((await req.body.getReader().read()).value.length > 0);
+        return new Promise(() => {});
+      },
+      { idleTimeout: 0 },
+    );
+    let read;
+    const go = new Promise((resolve) => {
+      read = resolve;
+    });
+    const client = await connectTo(server);
+    const length = (3 * MEGABYTE) / 2;
+    await client.dribble(request('POST', '/', { 'Content-Length': length }, BIG.subarray(0, length)), length + MEGABYTE);
+    client.halfClose();
+    // Others are served meanwhile: the server has taken what it takes.
+    for (let others = 0; others < 20; others++) await exchange(server, request('GET', '/'));
+
+    read();
+
+    assert.deepEqual([...(await reads.next()), ...(await aborts.next())], [true, 'AbortError']);
+  });
+
   test('aborts when the client resets the connection behind more content than is taken in unread', async () => {
     const { client, req } = await held({ idleTimeout: 0 }, request('POST', '/', { 'Content-Length': BIG.length }));
     const aborts = calls('abort');

@@ -322,6 +322,8 @@ impl Exchange {
         self.server().engine.spawn(async move {
             let piece = exchange.next_piece(body).await;
             exchange.reads_body.set(false);
+            // There is room again for what is not asked for yet.
+            exchange.connection.rouse();
             let error = piece.as_ref().err().copied();
             if let Some(BodyError::Lost) = error {
                 exchange.abort_signal();
