@@ -10,7 +10,7 @@ import { held } from './support/held.mjs';
 import { killPrograms, run } from './support/program.mjs';
 import { RawClient } from './support/raw-client.mjs';
 import { connectTo, exchange, readResponse, request } from './support/raw-http.mjs';
-import { serve } from './support/target.mjs';
+import { isOracle, serve } from './support/target.mjs';
 
 afterEach(cleanUp);
 afterEach(killPrograms);
@@ -588,6 +588,10 @@ describe('a handler that returns no Response', () => {
     'Promise.resolve()',
     'Promise.resolve(new Error("x"))',
     '{ then(resolve) { resolve(new Response("x")); } }',
+    'new Proxy(new (mantou.Response ?? Response)("x"), {})',
+    'Object.create(Response.prototype)',
+    '({ get status() { throw new Error("x"); }, headers: new Headers(), body: null, bodyUsed: false })',
+    ...(isOracle ? [] : ['Object.create(null)', '({ toString() { throw new Error("x"); } })']),
   ];
   const program = (development, value) =>
     run(`const server = serve({ development: ${development}, fetch(_req, own) { own.stop(); return ${value}; } }); print(server.port);`);
