@@ -591,6 +591,7 @@ describe('a handler that returns no Response', () => {
     'new Proxy(new (mantou.Response ?? Response)("x"), {})',
     'Object.create(Response.prototype)',
     '({ get status() { throw new Error("x"); }, headers: new Headers(), body: null, bodyUsed: false })',
+    '(() => { const { proxy, revoke } = Proxy.revocable({}, {}); revoke(); return proxy; })()',
     ...(isOracle ? [] : ['Object.create(null)', '({ toString() { throw new Error("x"); } })']),
   ];
   const program = (development, value) =>

@@ -56,7 +56,16 @@ function handle(state, exchange, request, handler) {
       },
     );
   } else {
-    finish(state, exchange, result, result instanceof Error);
+    finish(state, exchange, result, isError(result));
+  }
+}
+
+/** @param {unknown} value maybe a Proxy, which may throw */
+function isError(value) {
+  try {
+    return value instanceof Error;
+  } catch {
+    return false;
   }
 }
 
