@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, afterEach, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { differs } from './differences.mjs';
-import { cannotTell, descriptorsOf } from './support/descriptors.mjs';
+import { cannotTell, descriptorsOf, settled } from './support/descriptors.mjs';
 import { exchange, request } from './support/raw-http.mjs';
 import { bun, isOracle, mantou, serve, stopAll } from './support/target.mjs';
 
@@ -139,6 +139,7 @@ describe('a file', () => {
     const never = file(path).stream();
     await never.cancel();
 
+    if (isOracle) await settled(() => descriptorsOf(path) === 0);
     assert.equal(descriptorsOf(path), 0);
   });
 

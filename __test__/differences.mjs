@@ -59,9 +59,14 @@ export const differences = {
     why: 'RFC 9110 §9.3.2',
   },
   'connection-field': {
-    bun: 'no Connection field but that of the handler; HTTP/1.0 ends with its first answer, whatever it asks',
+    bun: 'no Connection field but that of the handler, which means nothing in a static response; HTTP/1.0 ends with its first answer',
     mantou: 'close where the connection ends because the client says so, keep-alive to a client of HTTP/1.0 that asks for it and is kept',
     why: 'RFC 9112 §9.3, §9.6',
+  },
+  'expect-continue': {
+    bun: '100 Continue to whoever expects it, also where the content is too large already',
+    mantou: 'when the content is read, and not to HTTP/1.0; without it, the answer says that it is not wanted',
+    why: 'RFC 9110 §10.1.1',
   },
   'strict-framing': {
     bun: 'NUL and bare LF in a request line are another version (505); two Hosts, DEL in a value and empty elements beside chunked pass',

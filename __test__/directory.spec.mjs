@@ -143,6 +143,14 @@ describe('a directory route', () => {
     });
   }
 
+  test('has no way round the route of a path below it', async () => {
+    const server = serve({ routes: { '/d/*': { dir: join(top, 'root') }, '/d/sub/*': () => new Response('guarded') } });
+
+    assert.equal((await exchange(server, request('GET', '/d/sub/a.txt'))).response.text, 'guarded');
+    for (const path of ['/d/s%75b/a.txt', '/d/%73%75%62/a.txt', '/d//sub/a.txt', '/d/./sub/a.txt', '/d/sub%2Fa.txt'])
+      assert.equal((await exchange(server, request('GET', path))).response.status, 404, path);
+  });
+
   test('leaves the path without its slash to others', async () => {
     assert.equal((await get('/d')).text, 'fetch');
   });
@@ -189,6 +197,10 @@ describe('a directory route', () => {
     '/d/link-root/etc/passwd',
     '/d/link-dead',
     '/d/link-loop',
+    '/d/%61.txt',
+    '/d/a%2Etxt',
+    '/d/%2ehidden',
+    '/d/s%75b/a.txt',
     '/d/sub/../a.txt',
     '/d/./a.txt',
     '/d/%2e/a.txt',

@@ -829,6 +829,15 @@ for (const [whose, Response] of Object.entries(classes)) {
         });
       }
 
+      test('hands what a Response throws that cannot be read to error', { skip: isOracle && 'there it is no Response' }, async () => {
+        const thrown = new Error('x');
+        const forEach = () => {
+          throw thrown;
+        };
+
+        assert.equal(await errorOf(() => ({ status: 200, headers: { forEach }, body: null, bodyUsed: false })), thrown);
+      });
+
       test('hands an Error it returned to error', async () => {
         const returned = new RangeError('returned');
 

@@ -10,7 +10,7 @@ import { held } from './support/held.mjs';
 import { killPrograms, run } from './support/program.mjs';
 import { RawClient } from './support/raw-client.mjs';
 import { connectTo, exchange, readResponse, request } from './support/raw-http.mjs';
-import { serve } from './support/target.mjs';
+import { isOracle, serve } from './support/target.mjs';
 
 afterEach(cleanUp);
 afterEach(killPrograms);
@@ -197,7 +197,7 @@ describe('the body of a request', () => {
     });
   }
 
-  for (const method of ['GET', 'HEAD']) {
+  for (const method of ['GET', 'HEAD', 'TRACE']) {
     test(`of a ${method} is discarded, and the next request is understood`, async () => {
       const server = start(async (req) => new Response(`${req.body} ${await req.text()}`, { headers: { 'x-body': String(req.body) } }));
       const { client, response } = await exchange(server, request(method, '/', {}, 'hello'));
@@ -342,6 +342,25 @@ describe('the body of a request', () => {
     assert.deepEqual([response.text, (await readResponse(client)).text], ['early', 'early']);
   });
 
+  for (const [what, sent, options] of [
+    ['that nobody reads', request('POST', '/', { Expect: '100-continue', 'Content-Length': 3 }), {}],
+    ['that is too large', request('POST', '/', { Expect: '100-continue', 'Content-Length': 3 }), { maxRequestBodySize: 2 }],
+    [
+      'of HTTP/1.0',
+      Buffer.from('POST / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc'),
+      {},
+    ],
+  ]) {
+    test(`${what} is not asked for`, async () => {
+      const { response } = await exchange(
+        start(() => new Response('x'), options),
+        sent,
+      );
+
+      assert.equal(response.status === 100, !differs('expect-continue'));
+    });
+  }
+
   test('is asked for with 100 Continue when the client expects that', async () => {
     const server = start(async (req) => new Response(await req.text()));
     const client = await connectTo(server);
@@ -435,6 +454,35 @@ describe('req.signal', () => {
       });
     }
   }
+
+  test('aborts when the client leaves behind content of which a handler has read the beginning', async () => {
+    const aborts = calls('abort');
+    const reads = calls('a piece');
+    const server = start(
+      async (req) => {
+        if (req.method === 'GET') return new Response();
+        req.signal.addEventListener('abort', () => aborts(req.signal.reason.name));
+        await go;
+        reads((await req.body.getReader().read()).value.length > 0);
+        return new Promise(() => {});
+      },
+      { idleTimeout: 0 },
+    );
+    let read;
+    const go = new Promise((resolve) => {
+      read = resolve;
+    });
+    const client = await connectTo(server);
+    const length = (3 * MEGABYTE) / 2;
+    await client.dribble(request('POST', '/', { 'Content-Length': length }, BIG.subarray(0, length)), length + MEGABYTE);
+    client.halfClose();
+    // Others are served meanwhile: the server has taken what it takes.
+    for (let others = 0; others < 20; others++) await exchange(server, request('GET', '/'));
+
+    read();
+
+    assert.deepEqual([...(await reads.next()), ...(await aborts.next())], [true, 'AbortError']);
+  });
 
   test('aborts when the client resets the connection behind more content than is taken in unread', async () => {
     const { client, req } = await held({ idleTimeout: 0 }, request('POST', '/', { 'Content-Length': BIG.length }));
@@ -540,6 +588,11 @@ describe('a handler that returns no Response', () => {
     'Promise.resolve()',
     'Promise.resolve(new Error("x"))',
     '{ then(resolve) { resolve(new Response("x")); } }',
+    'new Proxy(new (mantou.Response ?? Response)("x"), {})',
+    'Object.create(Response.prototype)',
+    '({ get status() { throw new Error("x"); }, headers: new Headers(), body: null, bodyUsed: false })',
+    '(() => { const { proxy, revoke } = Proxy.revocable({}, {}); revoke(); return proxy; })()',
+    ...(isOracle ? [] : ['Object.create(null)', '({ toString() { throw new Error("x"); } })']),
   ];
   const program = (development, value) =>
     run(`const server = serve({ development: ${development}, fetch(_req, own) { own.stop(); return ${value}; } }); print(server.port);`);

@@ -131,6 +131,53 @@ describe('clients that are faster than the handlers', () => {
   }
 });
 
+describe('content that no handler reads', () => {
+  const CLIENTS = 400;
+  /** So much of it all is read ahead of the handlers. */
+  const AHEAD = 64 * MEBIBYTE;
+  const head = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${16 * MEBIBYTE}\r\n\r\n`;
+
+  test('stays with its senders, but for what is read ahead of all of them together', { timeout: 120_000 }, async () => {
+    const program = run(`
+      let requests = 0;
+      const server = serve({
+        hostname: '127.0.0.1',
+        idleTimeout: 0,
+        fetch(req) {
+          if (req.method === 'GET') return new Response(String(process.memoryUsage().rss));
+          if (++requests === ${CLIENTS}) print('all are here');
+          return new Promise(() => {});
+        },
+      });
+      print(server.port);
+    `);
+    const port = Number(await program.line());
+    const memory = async () => Number(await (await fetch(`http://127.0.0.1:${port}/`)).text());
+    const before = await memory();
+    const piece = Buffer.alloc(MEBIBYTE, 'x');
+
+    for (let opened = 0; opened < CLIENTS; opened++) {
+      const socket = connect(port, '127.0.0.1');
+      sockets.add(socket);
+      socket.on('error', () => {});
+      socket.write(head);
+      socket.write(piece);
+      socket.write(piece);
+    }
+    await program.line();
+
+    const sent = () => [...sockets].reduce((sum, socket) => sum + socket.bytesWritten - socket.writableLength, 0);
+    // Until the kernel takes no more of any of them while twenty others are answered.
+    let grown = 0;
+    for (let taken = -1; taken !== sent(); ) {
+      taken = sent();
+      for (let others = 0; others < 20; others++) grown = Math.max(grown, (await memory()) - before);
+    }
+    assert.ok(sent() > AHEAD, `${sent() / MEBIBYTE} MiB were taken`);
+    assert.ok(grown < AHEAD + 2 * SLACK, `grown by ${grown / MEBIBYTE} MiB`);
+  });
+});
+
 test('a client that pings and does not read makes the server hold a bounded number of pongs', { timeout: 120_000 }, async () => {
   const { port, memory } = await start(`{
     idleTimeout: 0,

@@ -95,18 +95,30 @@ impl Name {
     }
 }
 
-/// Decodes the escapes of a segment. `None` for escapes that are none, and for bytes that some system gives a meaning in a path.
+/// Decodes the escapes of a segment. `None` for escapes that are none or need not be, and for bytes that some system gives a meaning in a
+/// path.
 fn decode(segment: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(segment.len());
     let mut bytes = segment.iter();
     while let Some(&byte) = bytes.next() {
-        let byte = if byte == b'%' { hex(*bytes.next()?)? << 4 | hex(*bytes.next()?)? } else { byte };
+        let byte = if byte == b'%' { unescape(*bytes.next()?, *bytes.next()?)? } else { byte };
         if matches!(byte, b'\0' | b'/' | b'\\' | b':') {
             return None;
         }
         decoded.push(byte);
     }
     Some(decoded)
+}
+
+/// The byte of an escape. `None` where that could stand for itself: routes go by the path as it is written, and what one of them guards must
+/// not have another name here.
+fn unescape(high: u8, low: u8) -> Option<u8> {
+    Some(hex(high)? << 4 | hex(low)?).filter(|&byte| !is_pchar(byte))
+}
+
+/// RFC 3986 §3.3: what a segment is made of beside escapes.
+fn is_pchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte)
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -399,6 +411,10 @@ mod tests {
             "%5c",
             "a%00",
             "%00",
+            "%61",
+            "a%2Etxt",
+            "a%2B",
+            "%40",
             "a:b",
             "c%3A",
             "%",

@@ -112,8 +112,8 @@ impl Exchange {
         route: Option<u32>,
     ) -> Option<Rc<Self>> {
         let engine = &connection.server.engine;
-        // What comes with GET and HEAD is discarded (§8.1).
-        let offers_body = has_body && method != Method::GET && method != Method::HEAD;
+        // What comes with these is discarded (§8.1).
+        let offers_body = has_body && ![Method::GET, Method::HEAD, Method::TRACE].contains(&method);
         let mut made = None;
         engine.exchanges.borrow_mut().insert_with(|key| {
             let exchange = Rc::new(Self {
@@ -430,6 +430,8 @@ impl Exchange {
         self.server().engine.spawn(async move {
             let piece = exchange.next_piece(body).await;
             exchange.reads_body.set(false);
+            // There is room again for what is not asked for yet.
+            exchange.connection.rouse();
             let error = piece.as_ref().err().copied();
             if let Some(BodyError::Lost) = error {
                 exchange.abort_signal();

@@ -2,7 +2,8 @@
 //!
 //! The timer runs while the peer is waited for, and while a handler is: a request without content that is not answered in time ends.
 //! It stands still once content has come and nobody asks for more, because then it is the handler that is slow, and a handler
-//! with content in its hands may take its time. But it must not work for a peer that has gone: from time to time somebody has to look.
+//! with content in its hands may take its time. But it must not work for a peer that has gone: where the system does not tell of that
+//! behind bytes that nobody reads, somebody has to look from time to time.
 
 /// See the module. A new one waits for the first head.
 #[derive(Debug)]

@@ -16,19 +16,17 @@ const bun = process.versions.bun === undefined ? undefined : /** @type {any} */ 
 /** @typedef {import('./streamed-answer.js').Head} Head */
 
 /**
- * Whether a value can be sent as a response.
+ * Whether a value has what is sent of a response. A Proxy of one has not: its parts cannot be read.
  * @param {any} value
  */
 function isResponse(value) {
-  if (value instanceof Response) return true;
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    typeof value.status === 'number' &&
-    typeof value.headers?.forEach === 'function' &&
-    'body' in value &&
-    'bodyUsed' in value
-  );
+  if (typeof value !== 'object' || value === null) return false;
+  try {
+    const { status, headers, bodyUsed } = value;
+    return typeof status === 'number' && typeof headers?.forEach === 'function' && bodyUsed !== undefined && 'body' in value;
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -61,7 +59,22 @@ function unsendable(response) {
  */
 
 /**
- * Sends a response.
+ * Sends a response. `fail` hears why it cannot be sent, if it cannot.
+ * @param {Exchange} exchange
+ * @param {any} response
+ * @param {Fail} fail
+ */
+function send(exchange, response, fail) {
+  try {
+    const problem = unsendable(response);
+    if (problem !== undefined) throw problem;
+    sendResponse(exchange, response, fail);
+  } catch (error) {
+    fail(exchange.server, exchange, error);
+  }
+}
+
+/**
  * @param {Exchange} exchange
  * @param {any} response
  * @param {Fail} fail
@@ -222,4 +235,4 @@ function sendText(exchange, status, type, body) {
   exchange.respond(status, undefined, type === null ? '' : field('content-type', type), body);
 }
 
-module.exports = { cookieFields, isBuffered, isResponse, sendPlain, sendResponse, sendText, unsendable };
+module.exports = { cookieFields, isBuffered, isResponse, send, sendPlain, sendText, unsendable };

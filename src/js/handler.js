@@ -5,7 +5,7 @@
 
 const { isPromise } = require('node:util/types');
 
-const { isResponse, sendPlain, sendResponse, sendText, unsendable } = require('./answer.js');
+const { isResponse, send, sendPlain, sendText } = require('./answer.js');
 const { engine } = require('./engine.js');
 const { IncomingRequest } = require('./request.js');
 const { Response } = require('./response.js');
@@ -56,7 +56,16 @@ function handle(state, exchange, request, handler) {
       },
     );
   } else {
-    finish(state, exchange, result, result instanceof Error);
+    finish(state, exchange, result, isError(result));
+  }
+}
+
+/** @param {unknown} value maybe a Proxy, which may throw */
+function isError(value) {
+  try {
+    return value instanceof Error;
+  } catch {
+    return false;
   }
 }
 
@@ -72,23 +81,28 @@ function finish(state, exchange, value, isError) {
   if (exchange.socket !== undefined) {
     engine().forget(exchange.key);
   } else if (isResponse(value)) {
-    const problem = unsendable(value);
-    if (problem === undefined) sendResponse(exchange, value, handleError);
-    else handleError(state, exchange, problem);
+    send(exchange, value, handleError);
   } else if (isError) {
     handleError(state, exchange, value);
   } else if (!exchange.isForsaken()) {
-    console.error(`error: Expected a Response object, but received '${describe(value)}'`);
     if (state.development) sendText(exchange, 200, 'text/plain', WELCOME);
     else sendText(exchange, 204, null, null);
+    console.error(`error: Expected a Response object, but received '${shown(() => value)}'`);
   }
 }
 
 const WELCOME = 'Welcome to Bun! To get started, return a Response object.';
 
-/** @param {unknown} value */
-function describe(value) {
-  return typeof value === 'symbol' ? value.toString() : String(value);
+/**
+ * What can be shown of a value that is anybody's.
+ * @param {() => unknown} read
+ */
+function shown(read) {
+  try {
+    return String(read());
+  } catch {
+    return 'what cannot be shown';
+  }
 }
 
 /**
@@ -131,23 +145,19 @@ function finishError(state, exchange, value, error) {
   if (exchange.socket !== undefined) {
     engine().forget(exchange.key);
   } else if (isResponse(value)) {
-    const problem = unsendable(value);
-    if (problem === undefined) sendResponse(exchange, value, sendErrorPage);
-    else sendErrorPage(state, exchange, problem);
+    send(exchange, value, sendErrorPage);
   } else {
     sendErrorPage(state, exchange, error);
   }
 }
 
 /**
- * Nobody has an answer: prints the error and sends a 500.
+ * Nobody has an answer: sends a 500 and prints the error. In this order: to show it may run code of anybody's.
  * @param {ServerState} state
  * @param {Exchange} exchange
  * @param {unknown} error
  */
 function sendErrorPage(state, exchange, error) {
-  console.error(error);
-  if (state.development) console.error(`${exchange.method} - ${exchange.target} failed`);
   process.exitCode = 1;
   if (exchange.socket !== undefined) {
     engine().forget(exchange.key);
@@ -156,12 +166,14 @@ function sendErrorPage(state, exchange, error) {
   } else {
     sendText(exchange, 500, 'text/plain', 'Something went wrong!');
   }
+  console.error(error);
+  if (state.development) console.error(`${exchange.method} - ${exchange.target} failed`);
 }
 
 /** @param {unknown} error */
 function errorPage(error) {
-  const title = escapeHtml(error instanceof Error ? `${error.name}: ${error.message}` : describe(error));
-  const stack = escapeHtml(error instanceof Error ? (error.stack ?? '') : '');
+  const title = escapeHtml(shown(() => (error instanceof Error ? `${error.name}: ${error.message}` : error)));
+  const stack = escapeHtml(shown(() => (error instanceof Error ? (error.stack ?? '') : '')));
   return `<!doctype html><meta charset="utf-8"><title>500</title><h1>${title}</h1><pre>${stack}</pre>`;
 }
 
