@@ -142,6 +142,38 @@ describe("a client's ping", () => {
   });
 });
 
+for (const [what, options, spoil] of [
+  ['whose client goes before they are answered', {}, (_ws, client) => client.reset()],
+  [
+    'that are too many for the backpressureLimit',
+    { backpressureLimit: 1024, closeOnBackpressureLimit: true },
+    // More than the kernel takes, less than what ends the answers.
+    (ws) => ws.send(Buffer.alloc(12 * 1024 * 1024)),
+  ],
+]) {
+  test(`pings ${what} end the socket, and nothing else`, async () => {
+    const closes = calls('close');
+    const { ws, client, connect } = await pair({
+      close: (...args) => closes(...args),
+      message(own, data) {
+        if (own === ws) spoil(ws, client);
+        else own.send(data);
+      },
+      ...options,
+    });
+    const { client: other } = await connect();
+    client.pause();
+
+    // They have been read when the message before them is delivered.
+    client.write(text('go'), ...Array(300).fill(ping('p'.repeat(125))));
+
+    const [closed, code] = await closes.next();
+    assert.deepEqual([closed, code], [ws, 1006]);
+    other.text('still here');
+    await other.expect('TEXT still here');
+  });
+}
+
 test("a client's pong reaches the handler and is not answered", async () => {
   const pongs = calls('pong');
   const { client } = await pair({ pong: (_, data) => pongs(String(data)) });

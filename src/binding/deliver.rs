@@ -226,7 +226,9 @@ impl Binding {
                 if !socket.is_open() {
                     return Ok(());
                 }
-                socket.send_owed_pong(self.engine.queue().bytes(&content));
+                // Sending may end in an event: the queue must not be held.
+                let payload = self.engine.queue().bytes(&content).to_vec();
+                socket.send_owed_pong(&payload);
                 let data = self.bytes(&content)?;
                 self.call(&self.callbacks.ping, &[self.index(&socket)?, data])
             }
