@@ -4,9 +4,12 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { calls } from './support/calls.mjs';
 import { cleanUp, MORE_THAN_A_SOCKET_TAKES, pair } from './support/connect.mjs';
+import { killPrograms, run } from './support/program.mjs';
 
 afterEach(cleanUp);
+afterEach(killPrograms);
 
+const MEBIBYTE = 2 ** 20;
 /** More than go into one system call. */
 const MANY = 300;
 
@@ -17,6 +20,40 @@ async function room(count, handlers, options) {
   for (const { ws } of members) ws.subscribe('room');
   return { server, members };
 }
+
+test('one that sends without end keeps nobody else from being heard', async () => {
+  const MOST = 128 * MEBIBYTE;
+  let flooded = 0;
+  const heard = calls('the other one');
+  const begun = calls('the flood at its height');
+  const { server, client } = await pair({
+    message(_ws, message) {
+      if (typeof message === 'string') {
+        heard(flooded);
+        return;
+      }
+      flooded += message.length;
+      if (flooded === MOST / 4) begun();
+      // Slower than the other side sends.
+      for (const end = performance.now() + 0.2; performance.now() < end; );
+    },
+  });
+  run(`
+    const client = await RawClient.open({ port: ${server.port} });
+    const frames = Buffer.concat(Array.from({ length: 16 }, () => binary(new Uint8Array(65_536))));
+    for (let sent = 0; sent < ${MOST}; sent += 16 * 65_536) {
+      client.write(frames);
+      while (client.writableLength > 4 * frames.length) await new Promise(setImmediate);
+    }
+    await client.ended();
+  `);
+  await begun.next();
+
+  client.text('me too');
+
+  const [before] = await heard.next();
+  assert.ok(before < MOST / 2, `${before / MEBIBYTE} MiB of the flood came first`);
+});
 
 describe('of many who hear something in one turn', () => {
   test('everybody hears all of it, in order', async () => {

@@ -20,7 +20,7 @@ const print = (value) => writeSync(1, value + '\\n');
 /** And what it finds beside that, unless it is to load mantou itself. */
 const prelude = `
 import { mantou, serve } from ${location('./target.mjs')};
-import { RawClient, text } from ${location('./raw-client.mjs')};
+import { binary, RawClient, text } from ${location('./raw-client.mjs')};
 import { connectTo, exchange, request } from ${location('./raw-http.mjs')};
 `;
 

@@ -79,6 +79,8 @@ const MAX_BACKLOG_FOR_PONG: usize = 16 * 1024 * 1024;
 const LINGER: u64 = 10_000;
 /// Bytes of a read of a serial socket: what it may have to hold, beside an unfinished message.
 const SERIAL_READ: usize = 16 * 1024;
+/// Bytes of a read, so that one socket does not take all the room there is: the largest message that a read gets whole.
+const MOST_AT_ONCE: usize = 128 * 1024;
 /// Reads of one socket before the others get their turn.
 const READS_PER_POLL: usize = 4;
 
@@ -533,7 +535,11 @@ impl Socket {
 
     fn poll_receive(self: &Rc<Self>, cx: &mut Context<'_>, life: &mut Life) {
         let is_serial = self.is_serial();
-        for _ in 0..READS_PER_POLL {
+        for reads in 0..READS_PER_POLL {
+            // Who has read in this turn waits behind those who had no room.
+            if reads > 0 && self.engine().is_full() {
+                break;
+            }
             let rests = self.is_paused.get() || self.is_held() || self.is_deaf.get();
             if rests || !self.engine().has_room(cx.waker()) {
                 return;
@@ -548,7 +554,7 @@ impl Socket {
             }
             let mut queue = self.engine().events.borrow_mut();
             let room = queue.room();
-            let length = if is_serial { SERIAL_READ } else { room.len() };
+            let length = if is_serial { SERIAL_READ } else { room.len().min(MOST_AT_ONCE) };
             let read = self.transport.poll_read(cx, &mut ReadBuf::new(&mut room[..length]));
             if let Poll::Ready(Ok(count @ 1..)) = read {
                 self.update_idle(|idle| idle.received(self.engine().now()));

@@ -201,9 +201,14 @@ impl Engine {
         self.dirty.borrow_mut().push(Rc::clone(socket));
     }
 
+    /// Whether so much waits to be delivered that nobody may add to it.
+    pub(crate) fn is_full(&self) -> bool {
+        self.events.borrow().is_full()
+    }
+
     /// Whether a reader may add events; if not, its waker is kept until they are delivered.
     pub(crate) fn has_room(&self, reader: &Waker) -> bool {
-        let has_room = !self.events.borrow().is_full();
+        let has_room = !self.is_full();
         if !has_room {
             self.starved.borrow_mut().push(reader.clone());
         }
