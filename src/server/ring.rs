@@ -43,16 +43,22 @@ impl Ring {
     /// When the ring is of no use any more. What `sent` has not heard of has not been sent.
     pub(crate) fn submit(&mut self, mut sent: impl FnMut(usize, usize)) -> io::Result<()> {
         let mut waiting = self.0.submission().len();
+        let mut is_of_use = true;
         while waiting > 0 {
-            self.0.submit_and_wait(waiting)?;
+            match self.0.submit_and_wait(waiting) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
             for done in self.0.completion() {
                 waiting -= 1;
+                // A kernel that has io_uring and not this.
+                is_of_use &= done.result() != -libc::EINVAL;
                 if let Ok(count) = usize::try_from(done.result()) {
                     sent(done.user_data() as usize, count);
                 }
             }
         }
-        Ok(())
+        if is_of_use { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
     }
 }
 
