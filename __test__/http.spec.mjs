@@ -353,7 +353,10 @@ describe('the body of a request', () => {
   ]) {
     test(`${what} is not asked for`, async () => {
       const { response } = await exchange(
-        start(() => new Response('x'), options),
+        start(async () => {
+          await later();
+          return new Response('x');
+        }, options),
         sent,
       );
 
@@ -454,6 +457,80 @@ describe('req.signal', () => {
       });
     }
   }
+
+  for (const [how, leave] of [
+    ['ends its half', (client) => client.halfClose()],
+    ['resets the connection', (client) => client.reset()],
+  ]) {
+    test(`has half a body for a handler that reads it once the client has gone: one that ${how}`, async () => {
+      const reads = calls('the end of reading');
+      const server = start(async (req) => {
+        await new Promise((resolve) => req.signal.addEventListener('abort', resolve));
+        await req.text().then(
+          (text) => reads(text.length),
+          (error) => reads(error.name),
+        );
+        return new Response();
+      });
+      const client = await connectTo(server);
+      client.write(request('POST', '/', { 'Content-Length': 300_000 }), 'x'.repeat(1000));
+      while (server.pendingRequests === 0) await later();
+
+      leave(client);
+
+      assert.deepEqual(await reads.next(), ['AbortError']);
+    });
+  }
+
+  test('aborts when the client leaves behind content that its handler has read to the end', async () => {
+    const aborts = calls('abort');
+    const reads = calls('a read');
+    const server = start(
+      async (req) => {
+        req.signal.addEventListener('abort', () => aborts(req.signal.reason.name));
+        reads(await req.text());
+        return new Promise(() => {});
+      },
+      { idleTimeout: 0 },
+    );
+    const client = await connectTo(server);
+    client.write('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n');
+    while (server.pendingRequests === 0) await later();
+    client.write('0\r\n\r\n');
+    assert.deepEqual(await reads.next(), ['abc']);
+
+    client.halfClose();
+
+    assert.deepEqual(await aborts.next(), ['AbortError']);
+  });
+
+  test('leaves the content whole that came before the client ended its half', {
+    skip: !differs('half-close') && 'Bun closes the connection',
+  }, async () => {
+    const ends = calls('the end of reading');
+    const server = start(async (req) => {
+      let length = 0;
+      try {
+        for await (const piece of req.body) {
+          length += piece.length;
+          await later();
+        }
+        ends(length);
+      } catch (error) {
+        ends(error);
+      }
+      return new Response();
+    });
+    const client = await connectTo(server);
+
+    await client.dribble(
+      Buffer.concat([Buffer.from(request('POST', '/', { 'Content-Length': 3 * MEGABYTE })), BIG.subarray(0, 3 * MEGABYTE)]),
+      100_000,
+    );
+    client.halfClose();
+
+    assert.deepEqual(await ends.next(), [3 * MEGABYTE]);
+  });
 
   test('aborts when the client leaves behind content of which a handler has read the beginning', async () => {
     const aborts = calls('abort');

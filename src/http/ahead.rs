@@ -9,7 +9,7 @@ use bytes::Bytes;
 /// See the module.
 pub(super) struct Ahead {
     content: Vec<u8>,
-    /// The bytes of all of them.
+    /// The memory that all of them hold, in bytes.
     total: Rc<Cell<usize>>,
 }
 
@@ -34,13 +34,14 @@ impl Ahead {
     }
 
     pub(super) fn add(&mut self, piece: &[u8]) {
+        let before = self.content.capacity();
         self.content.extend_from_slice(piece);
-        self.total.set(self.total.get() + piece.len());
+        self.total.set(self.total.get() + self.content.capacity() - before);
     }
 
     /// Takes all there is.
     pub(super) fn take(&mut self) -> Bytes {
-        self.total.set(self.total.get() - self.content.len());
+        self.total.set(self.total.get() - self.content.capacity());
         std::mem::take(&mut self.content).into()
     }
 }

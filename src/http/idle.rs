@@ -1,8 +1,8 @@
 //! How long an HTTP connection waits for its peer (§8.5, §1.2). Time is milliseconds since whenever; who calls says what time it is.
 //!
 //! The timer runs while the peer is waited for, and while a handler is: a request without content that is not answered in time ends.
-//! It stands still once content has come and nobody asks for more, because then it is the handler that is slow, and a handler
-//! with content in its hands may take its time. But it must not work for a peer that has gone: where the system does not tell of that
+//! It stands still once content has come and no more is waited for, because then it is the handler that is slow, and a handler
+//! with content in its hands may take its time. (A MiB of content is waited for without being asked for: `ahead`.) But it must not work for a peer that has gone: where the system does not tell of that
 //! behind bytes that nobody reads, somebody has to look from time to time.
 
 /// See the module. A new one waits for the first head.

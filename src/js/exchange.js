@@ -218,12 +218,14 @@ class Exchange {
 
   /** The client is gone, or the server was told to cut. What waits for it is told so. */
   abort() {
+    // Who reads the body is told by what comes of it: all of that may have come before the end.
+    const isReading = this.onBody !== undefined && engine().watch(this.key) !== undefined;
     this.end();
     const reason = connectionClosed();
     if (!this.isAborted) this.#abortSignals(reason);
     this.isAborted = true;
     this.answer?.abort(reason);
-    this.receiveBody(undefined);
+    if (!isReading) this.receiveBody(undefined);
   }
 
   /**
