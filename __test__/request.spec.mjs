@@ -437,7 +437,9 @@ describe('a request', () => {
     assert.deepEqual([text, isUsed, copy.name, again.name], ['once', true, refusal, 'TypeError']);
   });
 
-  test('shows its body to the getter of the class too', async () => {
+  // With `mantou/register` the global class is mantou's, which has the getter from the host.
+  const skip = !Object.hasOwn(Host.prototype, 'body') && 'the class has none of its own';
+  test('shows its body to the getter of the class too', { skip }, async () => {
     const { get } = Object.getOwnPropertyDescriptor(Host.prototype, 'body');
     const read = async (req) => {
       const body = get.call(req);
