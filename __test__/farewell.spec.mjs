@@ -470,16 +470,19 @@ describe('stop() refuses', () => {
 });
 
 describe('a process', () => {
-  test('lives until the last client has hung up, and no longer', async () => {
+  /** A server in a process of its own with one client, which has been told to part: `stop` is what the process does then. */
+  const parting = async (stop) => {
     const program = run(`
       const server = serve({ fetch: (req, own) => void own.upgrade(req), websocket: { open: () => setImmediate(stop) } });
-      const stop = async () => {
-        await server.stop({ code: 1012, timeout: ${LONG} });
-        print('stopped');
-      };
+      const stop = async () => { ${stop} };
       print(server.port);
     `);
     const client = await RawClient.open({ port: Number(await program.line()) });
+    return { program, client };
+  };
+
+  test('lives until the last client has hung up, and no longer', async () => {
+    const { program, client } = await parting(`await server.stop({ code: 1012, timeout: ${LONG} }); print('stopped');`);
 
     await client.expect('CLOSE 1012 Server closed', 'FIN');
     client.halfClose();
@@ -489,15 +492,7 @@ describe('a process', () => {
   });
 
   test('ends when the time is over although its client has not hung up', async () => {
-    const program = run(`
-      const server = serve({ fetch: (req, own) => void own.upgrade(req), websocket: { open: () => setImmediate(stop) } });
-      const stop = async () => {
-        await server.stop({ timeout: ${SHORT} });
-        print('stopped');
-      };
-      print(server.port);
-    `);
-    const client = await RawClient.open({ port: Number(await program.line()) });
+    const { program, client } = await parting(`await server.stop({ timeout: ${SHORT} }); print('stopped');`);
 
     await client.expect('CLOSE 1001 Server closed', 'FIN');
 
@@ -506,15 +501,7 @@ describe('a process', () => {
   });
 
   test('is not held by a server that is unreferenced', async () => {
-    const program = run(`
-      const server = serve({ fetch: (req, own) => void own.upgrade(req), websocket: { open: () => setImmediate(stop) } });
-      const stop = () => {
-        server.unref();
-        server.stop({ timeout: ${LONG} });
-      };
-      print(server.port);
-    `);
-    const client = await RawClient.open({ port: Number(await program.line()) });
+    const { program, client } = await parting(`server.unref(); server.stop({ timeout: ${LONG} });`);
 
     // The client is still there.
     assert.equal((await program.exited()).code, 0);
@@ -522,16 +509,11 @@ describe('a process', () => {
   });
 
   test('may wait for ever, without a warning', async () => {
-    const program = run(`
-      const server = serve({ fetch: (req, own) => void own.upgrade(req), websocket: { open: () => setImmediate(stop) } });
-      const stop = async () => {
-        process.on('warning', ({ name }) => print(name));
-        await server.stop({ timeout: Number.POSITIVE_INFINITY });
-        print('stopped');
-      };
-      print(server.port);
+    const { program, client } = await parting(`
+      process.on('warning', ({ name }) => print(name));
+      await server.stop({ timeout: Number.POSITIVE_INFINITY });
+      print('stopped');
     `);
-    const client = await RawClient.open({ port: Number(await program.line()) });
 
     await client.expect('CLOSE 1001 Server closed', 'FIN');
     client.halfClose();

@@ -167,7 +167,7 @@ pub struct Whole<'a> {
 
 /// The fields of a head that has gone on, in their order: names as they came, values without the whitespace around them.
 pub fn fields_of(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    // The line of the request.
+    // Behind the line of the request. A LF that ends no line has been refused.
     let mut lines = head.split(|&byte| byte == b'\n').skip(1);
     std::iter::from_fn(move || {
         let line = lines.next()?.strip_suffix(b"\r")?;
