@@ -1,7 +1,7 @@
 // The `tls` option: what makes a server of https, which keys and certificates it takes, what it refuses and in which words.
 
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -300,6 +300,7 @@ const badBase64 = openssl('09000064', 'PEM routines', 'BAD_BASE64_DECODE', 'ERR_
 const decodeError = openssl('0c00006d', 'ASN.1 encoding routines', 'DECODE_ERROR', 'ERR_OSSL_ASN1_DECODE_ERROR');
 const valuesMismatch = openssl('0b000074', 'X.509 certificate routines', 'KEY_VALUES_MISMATCH', 'ERR_OSSL_X509_KEY_VALUES_MISMATCH');
 const typeMismatch = openssl('0b000073', 'X.509 certificate routines', 'KEY_TYPE_MISMATCH', 'ERR_OSSL_X509_KEY_TYPE_MISMATCH');
+const noKeyWithin = openssl('06000066', 'public key routines', 'DECODE_ERROR', 'ERR_OSSL_EVP_DECODE_ERROR');
 const badDecrypt = openssl('1e000065', 'Cipher functions', 'BAD_DECRYPT', 'ERR_OSSL_BAD_DECRYPT');
 
 describe('serve() throws when', () => {
@@ -357,14 +358,37 @@ describe('several keys and certificates', () => {
 });
 
 describe('a passphrase', () => {
-  const aes = { cipher: 'aes-256-cbc', passphrase: 'secret' };
-  const encrypted = a.privateKey.export({ type: 'pkcs8', format: 'pem', ...aes });
   const { cert } = a;
+  const wrong = ['wrong', '', undefined, null];
 
-  for (const [what, key] of [
-    ['PKCS #8', encrypted],
-    ['PEM as it was encrypted before', a.privateKey.export({ type: 'sec1', format: 'pem', ...aes })],
-  ]) {
+  /**
+   * A wrong passphrase is found out by the padding (RFC 8018 §6.1.1), which is right by chance once in 256 times.
+   * @param {'pkcs8' | 'sec1'} type
+   * @param {boolean} byChance whether it is right for `wrong[0]`, instead of for none
+   */
+  function encrypt(type, byChance = false) {
+    for (;;) {
+      const key = a.privateKey.export({ type, format: 'pem', cipher: 'aes-256-cbc', passphrase: 'secret' });
+      const right = wrong.map((passphrase) => isRubbish(key, passphrase ?? ''));
+      if (byChance ? right[0] : !right.includes(true)) return key;
+    }
+  }
+
+  function isRubbish(key, passphrase) {
+    try {
+      createPrivateKey({ key, passphrase });
+    } catch ({ code }) {
+      return code === 'ERR_OSSL_UNSUPPORTED' || code === 'ERR_OSSL_EVP_DECODE_ERROR';
+    }
+    throw new Error(`${passphrase} is the passphrase`);
+  }
+
+  for (const [what, type] of /** @type {const} */ ([
+    ['PKCS #8', 'pkcs8'],
+    ['PEM as it was encrypted before', 'sec1'],
+  ])) {
+    const key = encrypt(type);
+
     test(`decrypts ${what}`, () => {
       start({ key, cert, passphrase: 'secret' });
       start({ key: [Buffer.from(key)], cert, passphrase: 'secret' });
@@ -372,11 +396,16 @@ describe('a passphrase', () => {
     });
 
     test(`that is wrong or missing does not decrypt ${what}`, () => {
-      for (const passphrase of ['wrong', '', undefined, null]) assert.throws(() => start({ key, cert, passphrase }), badDecrypt);
+      for (const passphrase of wrong) assert.throws(() => start({ key, cert, passphrase }), badDecrypt);
+    });
+
+    test(`that is wrong and makes rubbish of ${what} is found out`, () => {
+      assert.throws(() => start({ key: encrypt(type, true), cert, passphrase: wrong[0] }), noKeyWithin);
     });
   }
 
   test('is for the keys that need it', () => {
+    const encrypted = encrypt('pkcs8');
     start({ key: [encrypted, rsa.key], cert: [cert, rsa.cert], passphrase: 'secret' });
     start({ ...pair, passphrase: 'not needed' });
   });

@@ -213,6 +213,9 @@ function namesWithLengths(list) {
 /** RFC 7468 §11, and what OpenSSL had before (RFC 1421 §4.6.1.1). */
 const ENCRYPTED = /^-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: *4, *ENCRYPTED/m;
 
+/** What OpenSSL 3 says of bytes that none of its decoders takes for a key. How they are encrypted has other codes. */
+const NO_KEY_WITHIN = 'ERR_OSSL_UNSUPPORTED';
+
 /**
  * A private key as it is without its passphrase. The host knows every way to encrypt one.
  * @param {Bytes} pem
@@ -227,8 +230,11 @@ function decrypted(pem, passphrase = '') {
   try {
     return Buffer.from(createPrivateKey({ key: text, passphrase }).export({ type: 'pkcs8', format: 'pem' }));
   } catch (error) {
-    if (/unsupported/i.test(/** @type {Error} */ (error).message)) {
-      throw new TypeError(`this host cannot decrypt TLSOptions.key: ${/** @type {Error} */ (error).message}`, { cause: error });
+    const { code, message } = /** @type {Error & { code?: string }} */ (error);
+    // One wrong passphrase in 256 ends in a padding that is right, and the rest is no key then.
+    if (code === NO_KEY_WITHIN || code === 'ERR_OSSL_EVP_DECODE_ERROR') throw opensslError('ERR_OSSL_EVP_DECODE_ERROR');
+    if (/unsupported|unknown.algorithm/i.test(message)) {
+      throw new TypeError(`this host cannot decrypt TLSOptions.key: ${message}`, { cause: error });
     }
     throw opensslError('ERR_OSSL_BAD_DECRYPT');
   }
@@ -255,6 +261,7 @@ const OPENSSL_ERRORS = /** @type {Record<string, [string, string, string]>} */ (
   ERR_OSSL_ASN1_DECODE_ERROR: ['0c00006d', 'ASN.1 encoding routines', 'DECODE_ERROR'],
   ERR_OSSL_X509_KEY_VALUES_MISMATCH: ['0b000074', 'X.509 certificate routines', 'KEY_VALUES_MISMATCH'],
   ERR_OSSL_X509_KEY_TYPE_MISMATCH: ['0b000073', 'X.509 certificate routines', 'KEY_TYPE_MISMATCH'],
+  ERR_OSSL_EVP_DECODE_ERROR: ['06000066', 'public key routines', 'DECODE_ERROR'],
   ERR_OSSL_BAD_DECRYPT: ['1e000065', 'Cipher functions', 'BAD_DECRYPT'],
 });
 
