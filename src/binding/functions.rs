@@ -38,6 +38,7 @@ use crate::websocket::timers::IdlePolicy;
 /// Every function by its name.
 pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("settle", settle),
+    ("flush", flush),
     ("wake", wake),
     ("listen", listen),
     ("listenUnix", listen_unix),
@@ -100,6 +101,12 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
 /// `settle()`: does what JavaScript outside a turn has left to do.
 fn settle(binding: &Rc<Binding>, _: Arguments) -> Result<Value> {
     binding.engine.settle();
+    binding.js.undefined()
+}
+
+/// `flush()`: gives the kernel what waits for the end of the turn. The process ends before that.
+fn flush(binding: &Rc<Binding>, _: Arguments) -> Result<Value> {
+    binding.engine.flush_dirty();
     binding.js.undefined()
 }
 
@@ -474,7 +481,7 @@ fn timeout(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
 
 /// `watch(exchange)`: JavaScript wants to hear how it ends. Whether the client has ended its side already; undefined when it is over.
 fn watch(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
-    match exchange(binding, arguments)?.filter(|exchange| !exchange.is_out()) {
+    match exchange(binding, arguments)? {
         Some(exchange) => binding.js.boolean(exchange.watch()),
         None => binding.js.undefined(),
     }
@@ -564,7 +571,7 @@ fn respond(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
         prepared.clear();
         let date = binding.engine.date();
         if may_prepare && prepared::write_head(&mut prepared, status, fields, &date, content.len()) {
-            Ok(exchange.answer_prepared(&mut prepared, content))
+            Ok(exchange.answer_prepared(status, &prepared, content))
         } else {
             Err(Bytes::copy_from_slice(content))
         }

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -29,6 +29,7 @@ use crate::server::connection::{Life, Socket};
 use crate::server::event::Event;
 use crate::server::instance::Server;
 use crate::server::lingering::Lingering;
+use crate::server::outbox::Outbox;
 use crate::server::slots::Key;
 use crate::server::transport::Transport;
 
@@ -55,10 +56,10 @@ pub(crate) struct Connection {
     has_served: Cell<bool>,
     /// The next bytes out begin the answer to a request of HTTP/1.0.
     speaks_1_0: Cell<bool>,
-    /// hyper is about to write a head in the place of an answer that was prepared without it. What of that has not gone out yet stands here.
-    prepared: RefCell<Option<Bytes>>,
-    /// That is the answer to the request which hyper gets next.
-    answers_next: Cell<bool>,
+    /// Answers that were prepared without hyper and wait for the end of the turn, or for the kernel. They go out before anything else does.
+    outbox: RefCell<Outbox>,
+    /// The engine will flush that.
+    is_dirty: Cell<bool>,
     /// A request that hyper is to hear of now, as far as it has not.
     handed_over: RefCell<Bytes>,
     /// The peer's FIN was seen behind bytes that wait their turn.
@@ -125,8 +126,8 @@ pub(crate) fn start(server: &Rc<Server>, transport: Transport) {
             is_unflushed: Cell::new(false),
             has_served: Cell::new(false),
             speaks_1_0: Cell::new(false),
-            prepared: RefCell::new(None),
-            answers_next: Cell::new(false),
+            outbox: RefCell::default(),
+            is_dirty: Cell::new(false),
             handed_over: RefCell::default(),
             is_ended: Cell::new(false),
             is_finishing: Cell::new(false),
@@ -158,6 +159,13 @@ async fn serve(connection: Rc<Connection>) {
     let mut farewell: &[u8] = b"";
     let end = poll_fn(|cx| {
         *connection.waker.borrow_mut() = Some(cx.waker().clone());
+        if matches!(*connection.fate.borrow(), Fate::Cut | Fate::Reset | Fate::Upgrade(..)) {
+            return Poll::Ready(Ok(()));
+        }
+        // Nothing is read for answers that nobody takes.
+        if connection.poll_unblocked(cx).is_pending() {
+            return connection.poll_half_close(cx);
+        }
         match &*connection.fate.borrow() {
             Fate::Serve => {}
             // A request whose head is half here is still answered.
@@ -200,19 +208,20 @@ async fn serve(connection: Rc<Connection>) {
         Fate::Cut => {
             drop(http);
             connection.leave();
+            connection.give_up_refused();
             connection.part(b"").await;
         }
         Fate::Reset => {
             drop(http);
             connection.leave();
-            connection.transport.reset();
+            connection.reset();
         }
         Fate::Serve | Fate::Finish => {
             drop(http);
             connection.leave();
             match end {
                 // A body of ours that failed on its way.
-                Err(error) if error.is_user() => connection.transport.reset(),
+                Err(error) if error.is_user() => connection.reset(),
                 Ok(()) | Err(_) => connection.part(farewell).await,
             }
         }
@@ -237,7 +246,7 @@ impl Connection {
 
     /// Whether nothing is being answered, and all answers have gone out.
     fn is_quiet(&self) -> bool {
-        self.exchange.borrow().is_none() && !self.is_unflushed.get()
+        self.exchange.borrow().is_none() && !self.is_unflushed.get() && !self.outbox.borrow().is_blocked()
     }
 
     /// Whether a request has begun to arrive that is not being answered yet.
@@ -268,7 +277,7 @@ impl Connection {
         let exchange = self.exchange.borrow().clone();
         match exchange {
             // Its answer is complete and goes out first.
-            Some(exchange) if self.is_flushing(&exchange) || exchange.is_prepared() => {}
+            Some(exchange) if self.is_flushing(&exchange) => {}
             // Half an answer is out: another one has no place.
             Some(exchange) if exchange.is_answer_taken() => self.decide(Fate::Cut),
             Some(exchange) => exchange.finish(true),
@@ -293,7 +302,7 @@ impl Connection {
 
     /// Takes a whole request past hyper, if it gets a static response or is for a handler, and nothing is on its way.
     fn take_past_hyper(self: &Rc<Self>, request: &Whole<'_>) -> Taken {
-        if !self.takes_prepared() || self.exchange.borrow().is_some() || self.prepared.borrow().is_some() {
+        if !self.takes_prepared() || self.exchange.borrow().is_some() {
             return Taken::Not;
         }
         let Ok(method) = Method::from_bytes(request.method) else { return Taken::Not };
@@ -310,21 +319,15 @@ impl Connection {
         Taken::Announced
     }
 
-    /// Answers a GET that says nothing but its target. Where hyper is to hear of it, an answer may be there already of which the kernel has refused a
-    /// part.
-    fn answer_plainly(&self, route: &StaticRoute) -> Taken {
+    /// Answers a GET that says nothing but its target.
+    fn answer_plainly(self: &Rc<Self>, route: &StaticRoute) -> Taken {
         let engine = &self.server.engine;
         let mut head = engine.head.borrow_mut();
         head.clear();
         let Some(content) = route.write_plain(&mut head, &engine.date()) else { return Taken::Not };
         self.begin_request(false);
-        self.send_prepared(&mut head, content);
-        if self.has_sent_prepared() {
-            self.forget_prepared();
-            return Taken::Answered;
-        }
-        self.answers_next.set(true);
-        Taken::Not
+        self.send_prepared(&head, content);
+        Taken::Answered
     }
 
     /// Has hyper hear of the request being answered, if it has not. Returns whether it is about to.
@@ -399,38 +402,134 @@ impl Connection {
         self.arm();
     }
 
-    /// Whether an answer prepared without hyper may go out now: nothing is on its way, and the connection goes on.
+    /// Whether an answer prepared without hyper may be sent: nothing is on its way, and the connection goes on.
     pub(crate) fn takes_prepared(&self) -> bool {
         !self.is_unflushed.get()
             && !self.speaks_1_0.get()
             && self.refusal.get().is_none()
+            && !self.outbox.borrow().is_blocked()
             && matches!(*self.fate.borrow(), Fate::Serve)
     }
 
-    /// Sends an answer that was prepared without hyper. What the kernel refuses is copied, and goes out before anything else does.
-    pub(crate) fn send_prepared(&self, head: &mut Vec<u8>, mut content: &[u8]) {
-        if head.len() + content.len() <= SMALL {
-            head.extend_from_slice(content);
-            content = &[];
+    /// Sends an answer that was prepared without hyper; a small one at the end of the turn, together with what others have to say. Returns false when
+    /// the kernel has refused a part of it.
+    pub(crate) fn send_prepared(self: &Rc<Self>, head: &[u8], content: &[u8]) -> bool {
+        let engine = &self.server.engine;
+        let length = head.len() + content.len();
+        let is_small = length <= SMALL;
+        let mut outbox = self.outbox.borrow_mut();
+        let may_wait = is_small && engine.is_turning() && !outbox.is_overfull_with(length);
+        outbox.write(&mut engine.spares.borrow_mut(), |out| {
+            out.extend_from_slice(head);
+            if is_small {
+                out.extend_from_slice(content);
+            }
+        });
+        drop(outbox);
+        if !may_wait {
+            return self.flush_with(if is_small { &[] } else { content });
         }
-        let slices = [IoSlice::new(head), IoSlice::new(content)];
-        // An error meets whoever sends the rest, and ends the connection there.
-        let sent = self.transport.send(if content.is_empty() { &slices[..1] } else { &slices }).unwrap_or(0);
-        if sent > 0 {
+        if !self.is_dirty.replace(true) {
+            engine.mark_answered(self);
+        }
+        true
+    }
+
+    /// The end of the turn has come.
+    pub(crate) fn flush_dirty(&self) {
+        self.is_dirty.set(false);
+        self.flush();
+    }
+
+    /// See `Dirty`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn show_unsent(&self, show: impl FnOnce(std::os::fd::RawFd, &[u8])) {
+        if let (Some(descriptor), Some(bytes)) =
+            (self.transport.plain_descriptor(), self.outbox.borrow().only_piece())
+        {
+            show(descriptor, bytes);
+        }
+    }
+
+    /// See `Dirty`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn has_sent(&self, count: usize) {
+        self.outbox.borrow_mut().advance(&mut self.server.engine.spares.borrow_mut(), count);
+        self.show_life();
+    }
+
+    /// Gives the kernel what it takes of the outbox; the task waits for the rest. Returns whether nothing is left.
+    fn flush(&self) -> bool {
+        self.outbox.borrow().is_empty() || (!self.outbox.borrow().is_blocked() && self.flush_with(&[]))
+    }
+
+    /// The same with `tail` behind what is there.
+    fn flush_with(&self, tail: &[u8]) -> bool {
+        let spares = &mut self.server.engine.spares.borrow_mut();
+        let flushed = self.outbox.borrow_mut().flush_with(spares, tail, |slices| self.transport.send(slices));
+        match flushed {
+            Ok(0) => {}
+            Ok(_) => self.show_life(),
+            Err(_) => self.decide(Fate::Cut),
+        }
+        let is_blocked = self.outbox.borrow().is_blocked();
+        if is_blocked {
+            self.rouse();
+        }
+        flushed.is_ok() && !is_blocked
+    }
+
+    /// Waits until the kernel has the outbox.
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.outbox.borrow().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let spares = &mut self.server.engine.spares.borrow_mut();
+        let flushed = self.outbox.borrow_mut().flush(spares, |slices| match self.poll_send(cx, slices) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        });
+        if flushed? > 0 {
             self.show_life();
         }
-        let (head, content) = (&head[sent.min(head.len())..], &content[sent.saturating_sub(head.len())..]);
-        *self.prepared.borrow_mut() = Some([head, content].concat().into());
+        if self.outbox.borrow().is_blocked() { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
-    /// hyper does not hear of the answer that was prepared.
-    pub(crate) fn forget_prepared(&self) {
-        self.prepared.take();
+    /// Waits until the kernel has what it has refused of the outbox. An error ends the connection.
+    fn poll_unblocked(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.outbox.borrow().is_blocked() {
+            return Poll::Ready(());
+        }
+        if ready!(self.poll_flush(cx)).is_err() {
+            *self.fate.borrow_mut() = Fate::Cut;
+            return Poll::Ready(());
+        }
+        let exchange = self.exchange.borrow().clone();
+        if let Some(exchange) = exchange.filter(|exchange| exchange.is_answered_past_hyper()) {
+            exchange.finish(false);
+        }
+        Poll::Ready(())
     }
 
-    /// Whether the kernel has taken all of a prepared answer.
-    pub(crate) fn has_sent_prepared(&self) -> bool {
-        self.prepared.borrow().as_ref().is_none_or(Bytes::is_empty)
+    fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self.transport.send(slices) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.transport.poll_send(cx, slices),
+            result => Poll::Ready(result),
+        }
+    }
+
+    /// The connection is cut: what the kernel has refused of the outbox does not go out any more.
+    fn give_up_refused(&self) {
+        if self.outbox.borrow().is_blocked() {
+            self.outbox.borrow_mut().clear();
+            self.transport.forget_unsent();
+        }
+    }
+
+    /// Ends the connection with RST, behind the answers that were given before.
+    fn reset(&self) {
+        self.flush();
+        self.transport.reset();
     }
 
     /// The peer takes bytes of an answer.
@@ -459,7 +558,7 @@ impl Connection {
         if is_over {
             let exchange = self.exchange.borrow().clone();
             if let Some(exchange) = exchange {
-                exchange.finish(!exchange.is_out());
+                exchange.finish(true);
             }
         }
     }
@@ -545,22 +644,21 @@ impl Connection {
     }
 
     /// Sends the last bytes and FIN, then reads and discards until the peer's FIN, so that no RST overtakes them; but not for ever.
-    async fn part(&self, mut farewell: &[u8]) {
+    async fn part(&self, farewell: &[u8]) {
         let engine = &self.server.engine;
         let mut lingering = None;
         let mut is_finished = false;
+        if !farewell.is_empty() {
+            let mut outbox = self.outbox.borrow_mut();
+            outbox.write(&mut engine.spares.borrow_mut(), |out| out.extend_from_slice(farewell));
+        }
         poll_fn(|cx| {
             let lingering =
                 lingering.get_or_insert_with(|| Lingering::begin(engine, LINGER, false, cx.waker()));
-            while !farewell.is_empty() {
-                match self.transport.poll_send(cx, &[IoSlice::new(farewell)]) {
-                    Poll::Ready(Ok(sent)) => farewell = &farewell[sent..],
-                    Poll::Ready(Err(_)) => return Poll::Ready(()),
-                    Poll::Pending => break,
-                }
-            }
-            if farewell.is_empty() && !mem::replace(&mut is_finished, true) {
-                self.transport.finish();
+            match self.poll_flush(cx) {
+                Poll::Ready(Ok(())) if !mem::replace(&mut is_finished, true) => self.transport.finish(),
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
             }
             if lingering.as_ref().is_none_or(Lingering::is_over) {
                 return Poll::Ready(());
@@ -602,10 +700,6 @@ impl Service<Request<Incoming>> for Dispatch {
         let is_handshake = request.headers().contains_key(header::SEC_WEBSOCKET_KEY)
             && connection.server.websocket().is_some();
         connection.begin_request(is_handshake || !request.body().is_end_stream());
-        // It is half out: hyper is to believe that it writes it.
-        if connection.answers_next.take() {
-            return connection.answer_at_once(request, Response::new(ResponseBody::empty()));
-        }
         let way = {
             let framing = connection.framing.borrow();
             connection.server.way(request.method(), framing.target(), request.headers())
@@ -668,7 +762,7 @@ impl Future for Answer {
         loop {
             match std::mem::replace(&mut self.0, Waiting::Done) {
                 Waiting::Announce(exchange) => {
-                    if exchange.connection.is_unflushed.get() {
+                    if exchange.connection.is_unflushed.get() || !exchange.connection.flush() {
                         self.0 = Waiting::Announce(exchange);
                         return Poll::Pending;
                     }
@@ -820,47 +914,17 @@ impl Io {
         }
     }
 
-    /// Sends what is left of a prepared answer in the place of the head that hyper has made. What stands behind that is another answer.
-    fn poll_send_prepared(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let mut prepared = self.0.prepared.borrow_mut();
-        let Some(rest) = &mut *prepared else { unreachable!("asked only when there is one") };
-        while !rest.is_empty() {
-            let sent = ready!(self.0.transport.poll_send(cx, &[IoSlice::new(rest)]))?;
-            rest.advance(sent);
-            self.0.show_life();
-        }
-        *prepared = None;
-        Poll::Ready(Ok(head_length(&slices[0])))
-    }
-
     fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.0.is_unflushed.set(true);
-        if self.0.prepared.borrow().is_some() {
-            return self.poll_send_prepared(cx, slices);
-        }
+        ready!(self.0.poll_flush(cx))?;
         if self.0.speaks_1_0.get() || self.0.hides_chunks.get() {
             return self.poll_send_head(cx, slices);
         }
-        let sent = match self.0.transport.send(slices) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.0.transport.poll_send(cx, slices),
-            result => Poll::Ready(result),
-        };
+        let sent = self.0.poll_send(cx, slices);
         if matches!(sent, Poll::Ready(Ok(_))) {
             self.0.show_life();
         }
         sent
-    }
-}
-
-/// How many of the bytes are the head of an answer, with interim ones before it: nobody waits for those any more.
-fn head_length(bytes: &[u8]) -> usize {
-    let mut length = 0;
-    loop {
-        let rest = &bytes[length..];
-        length += rest.windows(4).position(|end| end == b"\r\n\r\n").map_or(rest.len(), |at| at + 4);
-        if length == bytes.len() || !rest.starts_with(b"HTTP/1.1 1") {
-            return length;
-        }
     }
 }
 

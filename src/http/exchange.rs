@@ -8,13 +8,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use hyper::body::Incoming;
 
 use super::ahead::Ahead;
 use super::body::{ResponseBody, ResponseStream};
-use super::connection::Connection;
+use super::connection::{Connection, Fate};
 use super::framing::{self, Refusal, Whole};
 use super::prepared::write_field;
 use crate::server::config::WebSocketConfig;
@@ -69,9 +69,7 @@ enum Head {
 pub(crate) enum Reply {
     Waiting(Option<Waker>),
     Given(Box<Response<ResponseBody>>),
-    /// With the connection; hyper is to believe that it writes it.
-    Prepared,
-    /// With hyper, or beyond.
+    /// With hyper or past it, or beyond.
     Taken,
     Upgraded,
 }
@@ -247,33 +245,26 @@ impl Exchange {
 
     /// Whether the answer may be one that is prepared without hyper.
     pub(crate) fn takes_prepared(&self) -> bool {
-        let is_common = match &self.head {
-            Head::Parsed(fields) => {
-                let is_kept = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
-                self.method != Method::HEAD && fields.get(header::CONNECTION).is_none_or(is_kept)
-            }
-            Head::Raw(..) => true,
-        };
-        is_common && self.connection.takes_prepared()
+        self.is_withheld()
+            && !self.is_handed_over.get()
+            // As long as hyper has the answer, the body can be asked for.
+            && self.ahead.borrow().size() == 0
+            && self.connection.takes_prepared()
     }
 
-    /// Answers an exchange that takes it with a whole answer. `head` serves as a buffer. Returns whether all of it is out, so that there is nothing
-    /// more to be told of the exchange.
-    pub(crate) fn answer_prepared(&self, head: &mut Vec<u8>, content: &[u8]) -> bool {
-        self.connection.send_prepared(head, content);
-        let is_out = self.connection.has_sent_prepared();
+    /// Answers an exchange that takes it with a whole answer. Returns false when the kernel has refused a part of it; otherwise there is nothing more
+    /// to be told of the exchange.
+    pub(crate) fn answer_prepared(&self, status: StatusCode, head: &[u8], content: &[u8]) -> bool {
+        self.reply.replace(Reply::Taken);
+        let is_out = self.connection.send_prepared(head, content);
+        // RFC 9110 §9.3.6: what comes behind it is no HTTP, and nobody reads it.
+        if self.method == Method::CONNECT && status.is_success() {
+            self.connection.framing.borrow_mut().take_rest();
+            self.connection.decide(Fate::Finish);
+        }
         if is_out {
             self.is_watched.set(false);
-        }
-        let before = self.reply.replace(Reply::Prepared);
-        // Until hyper would have been done with it, the body can be asked for.
-        if is_out && self.is_withheld() && self.ahead.borrow().size() == 0 {
-            self.connection.forget_prepared();
             self.finish(false);
-        } else if let Reply::Waiting(Some(waker)) = before {
-            waker.wake();
-        } else {
-            self.hand_over();
         }
         is_out
     }
@@ -282,7 +273,6 @@ impl Exchange {
         let mut reply = self.reply.borrow_mut();
         match std::mem::replace(&mut *reply, Reply::Taken) {
             Reply::Given(response) => Poll::Ready(*response),
-            Reply::Prepared => Poll::Ready(Response::new(ResponseBody::whole(Bytes::new(), self))),
             Reply::Waiting(_) => {
                 *reply = Reply::Waiting(Some(cx.waker().clone()));
                 Poll::Pending
@@ -308,14 +298,9 @@ impl Exchange {
         matches!(*self.reply.borrow(), Reply::Upgraded)
     }
 
-    /// Whether the whole answer is with the connection, and hyper has not heard so.
-    pub(crate) fn is_prepared(&self) -> bool {
-        matches!(*self.reply.borrow(), Reply::Prepared)
-    }
-
-    /// Whether the kernel has the whole answer, and hyper has not heard so.
-    pub(crate) fn is_out(&self) -> bool {
-        self.is_prepared() && self.connection.has_sent_prepared()
+    /// Whether the connection has the whole answer, and hyper will never hear of it.
+    pub(crate) fn is_answered_past_hyper(&self) -> bool {
+        self.is_withheld() && self.is_answer_taken()
     }
 
     /// Whether hyper has begun to write the answer, or is done with it.
@@ -325,7 +310,7 @@ impl Exchange {
 
     /// There will be no answer: the connection is reset.
     pub(crate) fn reset(&self) {
-        self.connection.decide(super::connection::Fate::Reset);
+        self.connection.decide(Fate::Reset);
     }
 
     /// JavaScript wants the `Ended` event. Returns whether the client has ended its side already; then there is no event for that.

@@ -149,8 +149,8 @@ impl Framing {
     }
 }
 
-/// A request of HTTP/1.1 that is here as a whole, and has nothing to say of the connection or of what is to happen before its answer. It is none
-/// of HEAD or CONNECT, whose answers end in a way of their own, nor a GET with content.
+/// A request of HTTP/1.1 that is here as a whole, and has nothing to say of the connection or of what is to happen before its answer. It is no
+/// HEAD, whose answer ends in a way of its own, nor a GET with content.
 #[derive(Clone, Copy, Debug)]
 pub struct Whole<'a> {
     /// A token, as it came.
@@ -459,7 +459,7 @@ impl Head {
         }
         let method = &lines[..self.line.method_end];
         let is_get = method == b"GET";
-        if (is_get && length > 0) || method == b"HEAD" || method == b"CONNECT" {
+        if (is_get && length > 0) || method == b"HEAD" {
             return None;
         }
         let end = lines.len().saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
@@ -1153,7 +1153,7 @@ mod tests {
             let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
             assert_eq!(told(&request, usize::MAX), None, "{fields:?}");
         }
-        for line in ["HEAD / HTTP/1.1", "CONNECT a:1 HTTP/1.1", "GET / HTTP/1.0", "POST / HTTP/1.0"] {
+        for line in ["HEAD / HTTP/1.1", "GET / HTTP/1.0", "POST / HTTP/1.0"] {
             assert_eq!(told(&format!("{line}\r\nHost: a\r\n\r\n"), usize::MAX), None, "{line}");
         }
         assert_eq!(told("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na", usize::MAX), None);

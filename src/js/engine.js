@@ -54,6 +54,8 @@ function engine() {
     },
   };
   const { MANTOU_DRIVER, MANTOU_IO_URING } = process.env;
+  // What was said right before is not lost: nobody comes back from there.
+  process.on('exit', () => native.flush());
   native = createEngine(callbacks, numbers, isBun, manner.followsRequests, MANTOU_DRIVER === 'watched', MANTOU_IO_URING !== '0');
   return native;
 }

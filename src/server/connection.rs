@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::ReadBuf;
 
 use super::config::WebSocketConfig;
-use super::engine::Engine;
+use super::engine::{Dirty, Engine};
 use super::event::{Ending, Event, Held, Undelivered};
 use super::instance::Server;
 use super::lingering::Lingering;
@@ -232,7 +232,7 @@ impl Socket {
 
     fn mark_dirty(self: &Rc<Self>) {
         if !self.is_dirty.replace(true) {
-            self.engine().mark_dirty(self);
+            self.engine().mark_dirty(Dirty::Socket(Rc::clone(self)));
         }
     }
 
@@ -244,7 +244,7 @@ impl Socket {
         }
     }
 
-    /// Calls `show` with its descriptor and what it has to send, if that is all of its outbox and needs no treatment.
+    /// See `Dirty`.
     #[cfg(target_os = "linux")]
     pub(crate) fn show_unsent(&self, show: impl FnOnce(std::os::fd::RawFd, &[u8])) {
         if let (Some(descriptor), Some(bytes)) =
@@ -254,7 +254,7 @@ impl Socket {
         }
     }
 
-    /// The kernel has taken so many bytes of what it was shown.
+    /// See `Dirty`.
     #[cfg(target_os = "linux")]
     pub(crate) fn has_sent(&self, count: usize) {
         self.outbox.borrow_mut().advance(&mut self.engine().spares.borrow_mut(), count);

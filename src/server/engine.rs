@@ -52,8 +52,8 @@ pub(crate) struct Engine {
     pub(crate) events: RefCell<EventQueue>,
     /// Readers that wait for the events to be delivered.
     starved: RefCell<Vec<Waker>>,
-    /// Sockets with something to flush at the end of the turn.
-    dirty: RefCell<Vec<Rc<Socket>>>,
+    /// Who has something to flush at the end of the turn.
+    dirty: RefCell<Vec<Dirty>>,
     /// Made when it is wanted first; `None` inside when there is none to be had.
     #[cfg(target_os = "linux")]
     ring: RefCell<Option<Option<Ring>>>,
@@ -76,6 +76,8 @@ pub(crate) struct Engine {
     pub(crate) exchanges: RefCell<Slots<Rc<Exchange>>>,
     pub(crate) servers: RefCell<Slots<Rc<Server>>>,
     is_turning: Cell<bool>,
+    /// When the dirty ones were flushed last, or the turn began.
+    flushed_at: Cell<Tick>,
     settles_soon: Cell<bool>,
     turns_soon: Cell<bool>,
     keeps_alive: Cell<bool>,
@@ -87,6 +89,39 @@ pub(crate) struct Engine {
     pub(crate) flushing: Cell<usize>,
     /// Somebody has been told that a handler took too long.
     pub(crate) has_warned: Cell<bool>,
+}
+
+/// Who has something to flush.
+pub(crate) enum Dirty {
+    Socket(Rc<Socket>),
+    Connection(Rc<Connection>),
+}
+
+impl Dirty {
+    fn flush(&self) {
+        match self {
+            Self::Socket(socket) => socket.flush_dirty(),
+            Self::Connection(connection) => connection.flush_dirty(),
+        }
+    }
+
+    /// Calls `show` with the descriptor and what is to be sent, if that is all there is and needs no treatment.
+    #[cfg(target_os = "linux")]
+    fn show_unsent(&self, show: impl FnOnce(std::os::fd::RawFd, &[u8])) {
+        match self {
+            Self::Socket(socket) => socket.show_unsent(show),
+            Self::Connection(connection) => connection.show_unsent(show),
+        }
+    }
+
+    /// The kernel has taken so many bytes of what it was shown.
+    #[cfg(target_os = "linux")]
+    fn has_sent(&self, count: usize) {
+        match self {
+            Self::Socket(socket) => socket.has_sent(count),
+            Self::Connection(connection) => connection.has_sent(count),
+        }
+    }
 }
 
 enum Timer {
@@ -134,6 +169,7 @@ impl Engine {
             exchanges: RefCell::new(Slots::new()),
             servers: RefCell::new(Slots::new()),
             is_turning: Cell::new(false),
+            flushed_at: Cell::new(tick()),
             settles_soon: Cell::new(false),
             turns_soon: Cell::new(false),
             keeps_alive: Cell::new(false),
@@ -196,9 +232,26 @@ impl Engine {
         self.events.borrow_mut().push(event);
     }
 
-    /// Remembers that `socket` has something to flush.
-    pub(crate) fn mark_dirty(&self, socket: &Rc<Socket>) {
-        self.dirty.borrow_mut().push(Rc::clone(socket));
+    /// Whether something is flushed soon without anybody asking for it.
+    pub(crate) fn is_turning(&self) -> bool {
+        self.is_turning.get()
+    }
+
+    /// Remembers who has something to flush.
+    pub(crate) fn mark_dirty(&self, who: Dirty) {
+        // Nobody waits for what takes the handlers of others long.
+        if self.is_turning.get() && self.flushed_at.get() != tick() {
+            self.flush_dirty();
+        }
+        self.dirty.borrow_mut().push(who);
+    }
+
+    /// An answer is whole: it waits for the others of its turn, unless that has gone on for long.
+    pub(crate) fn mark_answered(&self, connection: &Rc<Connection>) {
+        self.dirty.borrow_mut().push(Dirty::Connection(Rc::clone(connection)));
+        if self.flushed_at.get() != tick() {
+            self.flush_dirty();
+        }
     }
 
     /// Whether so much waits to be delivered that nobody may add to it.
@@ -247,6 +300,7 @@ impl Engine {
         }
         let _over = OnDrop(|| self.is_turning.set(false));
         self.turns_soon.set(false);
+        self.flushed_at.set(tick());
         self.driver.poll_io();
         let mut has_worked = self.run_ready();
         self.fire_deadlines();
@@ -323,6 +377,8 @@ impl Engine {
 
     /// Drops every task and socket: the environment is going away.
     pub(crate) fn shut_down(&self) {
+        // What was said goes out, as far as the kernel takes it.
+        self.flush_dirty();
         self.driver.shut_down();
         let _runtime = self.runtime().enter();
         let tasks = self.tasks.take();
@@ -370,12 +426,17 @@ impl Engine {
         }
     }
 
-    fn flush_dirty(&self) {
+    /// Everybody who has something to say gives it to the kernel, as far as that takes it.
+    pub(crate) fn flush_dirty(&self) {
         let mut dirty = self.dirty.take();
+        if dirty.is_empty() {
+            return;
+        }
+        self.flushed_at.set(tick());
         #[cfg(target_os = "linux")]
         self.send_together(&dirty);
-        for socket in dirty.drain(..) {
-            socket.flush_dirty();
+        for who in dirty.drain(..) {
+            who.flush();
         }
         // The allocation serves the next turn, unless flushing has begun a new list.
         let mut next = self.dirty.borrow_mut();
@@ -392,18 +453,18 @@ impl Engine {
 
     /// Where several have something to say, sends what one system call can. What the kernel refuses is left to `flush_dirty`.
     #[cfg(target_os = "linux")]
-    fn send_together(&self, sockets: &[Rc<Socket>]) {
-        if sockets.len() < TOGETHER {
+    fn send_together(&self, dirty: &[Dirty]) {
+        if dirty.len() < TOGETHER {
             return;
         }
         let mut place = self.ring.borrow_mut();
-        for sockets in sockets.chunks(Ring::SIZE) {
+        for dirty in dirty.chunks(Ring::SIZE) {
             let Some(ring) = place.get_or_insert_with(Ring::new) else { return };
-            for (name, socket) in sockets.iter().enumerate() {
+            for (name, who) in dirty.iter().enumerate() {
                 // SAFETY: nothing touches an outbox before `submit` has returned.
-                socket.show_unsent(|descriptor, bytes| unsafe { ring.push(descriptor, bytes, name) });
+                who.show_unsent(|descriptor, bytes| unsafe { ring.push(descriptor, bytes, name) });
             }
-            if ring.submit(|name, count| sockets[name].has_sent(count)).is_err() {
+            if ring.submit(|name, count| dirty[name].has_sent(count)).is_err() {
                 *place = Some(None);
             }
         }
@@ -449,6 +510,28 @@ impl Engine {
     pub(crate) fn queue(&self) -> Ref<'_, EventQueue> {
         self.events.borrow()
     }
+}
+
+/// What a clock says that is cheap to read and ticks every 1 to 10 ms.
+#[cfg(target_os = "linux")]
+type Tick = (i64, i64);
+
+#[cfg(target_os = "linux")]
+fn tick() -> Tick {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the out pointer is valid. The clock is as old as Linux 2.6.32.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
+    (now.tv_sec, now.tv_nsec)
+}
+
+/// As long as that does not change there is no hurry.
+#[cfg(not(target_os = "linux"))]
+type Tick = u128;
+
+#[cfg(not(target_os = "linux"))]
+fn tick() -> Tick {
+    static BEGAN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    BEGAN.elapsed().as_millis() / 4
 }
 
 struct OnDrop<F: FnMut()>(F);

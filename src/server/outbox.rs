@@ -1,5 +1,5 @@
-//! The send side of a WebSocket: what was said and not yet taken by the kernel. It is filled by JavaScript and by owed
-//! replies, and emptied once per turn; the connection's task waits only for what the kernel refused.
+//! The send side of a WebSocket, or of an HTTP connection past hyper: what was said and not yet taken by the kernel. It is filled by
+//! JavaScript and by owed replies, and emptied once per turn; the connection's task waits only for what the kernel refused.
 //!
 //! Until the kernel refuses something, the content counts as corked, not as buffered (`getBufferedAmount() === 0`).
 

@@ -1,0 +1,167 @@
+// Answers that are ready in the same turn of the event loop go out together: in their order, before whatever else the connection has to say, and not
+// later than they must.
+
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, describe, test } from 'node:test';
+import { differs } from './differences.mjs';
+import { cleanUp } from './support/connect.mjs';
+import { killPrograms, run } from './support/program.mjs';
+import { handshake, RawClient } from './support/raw-client.mjs';
+import { connectTo, readResponse, request } from './support/raw-http.mjs';
+import { isBunRuntime, isOracle, serve } from './support/target.mjs';
+
+afterEach(cleanUp);
+afterEach(killPrograms);
+
+const folder = mkdtempSync(join(tmpdir(), 'mantou-answers-'));
+after(() => rmSync(folder, { recursive: true }));
+
+/** A server that answers with the path, in every way there is. */
+const start = () =>
+  serve({
+    development: false,
+    routes: { '/static': new Response('/static') },
+    fetch(req, own) {
+      const { pathname } = new URL(req.url);
+      if (own.upgrade(req)) return;
+      if (pathname === '/stream') return new Response(new Blob([pathname]).stream());
+      if (pathname === '/later') return Promise.resolve().then(() => new Response(pathname));
+      return new Response(pathname.padEnd(pathname === '/big' ? 1_000_000 : 0));
+    },
+    websocket: { open: (ws) => void ws.send('hello'), message() {} },
+  });
+
+describe('answers of one connection', { skip: !differs('pipelined-requests') && 'there requests are not pipelined' }, () => {
+  test('go out in the order of the requests, however each is made', async () => {
+    const client = await connectTo(start());
+    const kinds = ['/static', '/plain', '/stream', '/big', '/later', '/head', '/post'];
+    const paths = Array.from({ length: 500 }, (_, index) => kinds[(index * 31 + (index >> 3)) % kinds.length]);
+    const method = (path) => ({ '/head': 'HEAD', '/post': 'POST' })[path] ?? 'GET';
+
+    client.write(...paths.map((path) => request(method(path), path, {}, path === '/post' ? 'content' : '')));
+
+    for (const path of paths) {
+      const { status, text } = await readResponse(client, method(path));
+      assert.deepEqual([status, text.trimEnd()], [200, path === '/head' ? '' : path]);
+    }
+  });
+
+  test('go out before an upgrade behind them', async () => {
+    const client = await connectTo(start());
+
+    client.write(request('GET', '/static'), request('GET', '/plain'), handshake());
+
+    assert.equal((await readResponse(client)).text, '/static');
+    assert.equal((await readResponse(client)).text, '/plain');
+    assert.equal((await client.response()).status, 101);
+    assert.equal((await client.frame()).payload.toString(), 'hello');
+  });
+
+  test('go out before the refusal of what is behind them', async () => {
+    const client = await connectTo(start());
+
+    client.write(request('GET', '/static'), request('GET', '/plain'), 'GET\r\n\r\n');
+
+    assert.equal((await readResponse(client)).text, '/static');
+    assert.equal((await readResponse(client)).text, '/plain');
+    assert.equal((await readResponse(client)).status, 400);
+    assert.equal(await client.ended(), 'FIN');
+  });
+});
+
+test('an answer goes out before FIN to a client that has ended its side', async () => {
+  const client = await connectTo(start());
+
+  client.write(request('GET', '/plain'));
+  client.halfClose();
+
+  assert.equal((await readResponse(client)).text, '/plain');
+  assert.equal(await client.ended(), 'FIN');
+});
+
+test('an answer does not wait for more than one of the handlers that take their time', { timeout: 30_000 }, async () => {
+  const [asked, answered] = ['asked', 'answered'].map((name) => join(folder, name));
+  const takeTime = (/** @type {number} */ milliseconds) => {
+    for (const end = performance.now() + milliseconds; performance.now() < end; );
+  };
+  /** Lets nothing else happen here. Whether it comes to be. */
+  const waitFor = (/** @type {string} */ file) => {
+    for (const end = performance.now() + 10_000; performance.now() < end; ) if (existsSync(file)) return true;
+    return false;
+  };
+  const server = serve({
+    development: false,
+    fetch(req) {
+      const { pathname } = new URL(req.url);
+      if (pathname === '/first') waitFor(asked);
+      if (pathname === '/last') return new Response(`the others have theirs: ${waitFor(answered)}`);
+      takeTime(40);
+      return new Response(pathname);
+    },
+  });
+
+  const program = run(`
+    import { once } from 'node:events';
+    import { writeFileSync } from 'node:fs';
+    import { connect } from 'node:net';
+    const clients = ['/first', '/slow', '/slower', '/last'].map((path) => ({ path, socket: connect(${server.port}, '127.0.0.1') }));
+    await Promise.all(clients.map(({ socket }) => once(socket, 'connect')));
+    // The first keeps the server busy until all have asked.
+    for (const { path, socket } of clients) {
+      await new Promise((resolve) => socket.write(request('GET', path), resolve));
+    }
+    writeFileSync(${JSON.stringify(asked)}, '');
+    await once(clients[1].socket, 'data');
+    writeFileSync(${JSON.stringify(answered)}, '');
+    const [answer] = await once(clients[3].socket, 'data');
+    print(String(answer).split('\\r\\n\\r\\n')[1]);
+    process.exit();
+  `);
+
+  assert.equal(await program.line(), 'the others have theirs: true');
+});
+
+// There it is gone.
+describe('what was said right before process.exit() goes out', { skip: isOracle }, () => {
+  test('an answer', { skip: isBunRuntime && 'there the microtask comes first' }, async () => {
+    const program = run(`
+      const server = serve({
+        fetch() {
+          queueMicrotask(() => process.exit(7));
+          return new mantou.Response('so long');
+        },
+      });
+      print(server.port);
+    `);
+    const client = await RawClient.connect({ port: Number(await program.line()) });
+
+    client.write(request('GET', '/'));
+
+    assert.equal((await readResponse(client)).text, 'so long');
+    assert.equal((await program.exited()).code, 7);
+  });
+
+  test('a message', async () => {
+    const program = run(`
+      const server = serve({
+        fetch: (req, own) => void own.upgrade(req),
+        websocket: {
+          message(ws) {
+            ws.send('so long');
+            process.exit(7);
+          },
+        },
+      });
+      print(server.port);
+    `);
+    const client = await RawClient.open({ port: Number(await program.line()) });
+
+    client.text('exit');
+
+    assert.equal((await client.frame()).payload.toString(), 'so long');
+    assert.equal((await program.exited()).code, 7);
+  });
+});
