@@ -852,6 +852,48 @@ describe('a connection', () => {
     }
   });
 
+  for (const [what, first] of [
+    ['a GET', request('GET', '/a')],
+    ['a GET that asks for more', request('GET', '/a', { Upgrade: 'nothing/1' })],
+    ['a POST', request('POST', '/a', {}, 'body')],
+  ]) {
+    for (const [when, together] of [
+      ['together with it', true],
+      ['later', false],
+    ]) {
+      test(`may end behind a request that waits for the answer to ${what} and has come ${when}: only that one is aborted`, {
+        skip: !differs('pipelined-requests') && 'Bun closes the connection',
+      }, async () => {
+        const arrivals = calls('a request');
+        const aborts = calls('an abort');
+        const server = start((req) => {
+          const { pathname } = new URL(req.url);
+          if (pathname === '/others') return new Response();
+          if (req.signal.aborted) aborts(pathname);
+          else req.signal.addEventListener('abort', () => aborts(pathname));
+          return new Promise((answer) => arrivals(() => answer(new Response(pathname))));
+        });
+        const client = await connectTo(server);
+        const second = request('GET', '/b');
+        client.write(...(together ? [first, second] : [first]));
+        const [answerFirst] = await arrivals.next();
+
+        if (!together) client.write(second);
+        client.halfClose();
+        // The end is here when others have been served.
+        for (let others = 0; others < 20; others++) await exchange(server, request('GET', '/others'));
+        answerFirst();
+
+        assert.equal((await readResponse(client)).text, '/a');
+        const [answerSecond] = await arrivals.next();
+        assert.deepEqual(await aborts.next(), ['/b']);
+        answerSecond();
+        assert.equal((await readResponse(client)).text, '/b');
+        assert.equal(await client.ended(), 'FIN');
+      });
+    }
+  }
+
   test('may bring a request in pieces', async () => {
     const client = await connectTo(start((req) => new Response(req.headers.get('x-mine'))));
 
