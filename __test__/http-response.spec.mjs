@@ -302,6 +302,31 @@ for (const [whose, Response] of Object.entries(classes)) {
           'abcd',
         ],
         ['that is empty', () => new ReadableStream({ start: (controller) => controller.close() }), ''],
+        [
+          'that comes late, but at once,',
+          () =>
+            new ReadableStream({
+              async pull(controller) {
+                await later();
+                controller.enqueue(bytes('ab'));
+                await null;
+                controller.enqueue(bytes('cd'));
+                controller.close();
+              },
+            }),
+          'abcd',
+        ],
+        [
+          'that is a generator and comes late, but at once,',
+          () =>
+            (async function* () {
+              await later();
+              yield 'ab';
+              await null;
+              yield 'cd';
+            })(),
+          'abcd',
+        ],
       ]) {
         test(`${what} is sent with its length`, async () => {
           const response = await answer(() => new Response(make()));
