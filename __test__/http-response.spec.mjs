@@ -72,6 +72,22 @@ describe('a response of another implementation', { skip: isOracle && 'Bun takes 
     assert.equal(response.text, 'ERR_BODY_ALREADY_USED');
   });
 
+  for (const status of [0, -1, 99, 100, 103, 199, 200.5, 1000, 65736, Number.NaN]) {
+    test(`is not sent when its status is ${status}`, async () => {
+      const response = await answer(() => shaped({ status }), request('GET', '/'), {
+        error: ({ message }) => new globalThis.Response(message),
+      });
+
+      assert.ok(response.text.startsWith(`Cannot send a Response with status ${status}.`), response.text);
+    });
+  }
+
+  for (const status of [200, 599, 600, 999]) {
+    test(`is sent when its status is ${status}`, async () => {
+      assert.equal((await answer(() => shaped({ status }))).status, status);
+    });
+  }
+
   for (const [name, value] of [
     ['x-bad', 'a\r\nx-injected: 1'],
     ['x-bad', 'a\nb'],
