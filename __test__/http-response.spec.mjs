@@ -638,10 +638,18 @@ for (const [whose, Response] of Object.entries(classes)) {
         });
       }
 
-      test('has a status nobody registered', async () => {
-        const response = await answer(() => new Response('body', { status: 599 }));
+      for (const status of [299, 599]) {
+        test(`has a status nobody registered: ${status}`, async () => {
+          const response = await answer(() => new Response('body', { status }));
 
-        assert.deepEqual([response.status, response.reason, response.text], [599, differs('reason-phrase') ? '' : 'HM', 'body']);
+          assert.deepEqual([response.status, response.reason, response.text], [status, differs('reason-phrase') ? '' : 'HM', 'body']);
+        });
+      }
+
+      test('has the status 101 and no length', { skip: !isBunRuntime && 'no status for a Response here' }, async () => {
+        const response = await answer(() => new Response(null, { status: 101 }));
+
+        assert.deepEqual([response.status, response.reason, response.header('content-length')], [101, 'Switching protocols', undefined]);
       });
 
       test('has the statusText of the handler', async () => {
