@@ -145,7 +145,8 @@ export declare namespace Serve {
      * `request.signal` aborts when the client leaves before its answer is complete. `this` is the server, too.
      *
      * A Response goes out with its `statusText` as the reason phrase (RFC 9112 §4); a body that is a stream goes out as it comes, in chunks (RFC 9112
-     * §7.1). Returning anything else sends `204 No Content` (in `development` a hint) and prints an error; throwing goes to `error`.
+     * §7.1), or with its length when all of it comes at once. Returning anything else sends `204 No Content` (in `development` a hint) and prints
+     * an error; throwing goes to `error`.
      *
      * With `routes` it gets the requests that no route takes; without it those get `404 Not Found`.
      *

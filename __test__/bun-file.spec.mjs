@@ -271,6 +271,22 @@ describe('a file as the body of a response', () => {
     assert.deepEqual(seen, differs('file-parts') ? ours : theirs);
   });
 
+  test('that is not there is an error of the handler', async () => {
+    const errors = [];
+    const server = serve({
+      development: false,
+      fetch: () => new Response(file(fresh())),
+      error({ code }) {
+        errors.push(code);
+        return new Response('handled', { status: 503 });
+      },
+    });
+
+    const { response } = await exchange(server, request('GET', '/'));
+
+    assert.deepEqual([response.status, response.text, errors], [503, 'handled', ['ENOENT']]);
+  });
+
   test('has nothing read of it for HEAD', async () => {
     const one = file(fresh(CONTENT));
     const server = serve({ fetch: () => new Response(one) });

@@ -279,6 +279,7 @@ describe('a directory route', () => {
     const { status, header, text } = await get('/d/a.txt', { method: 'HEAD' });
 
     assert.deepEqual([status, header('content-length'), header('etag'), text], [200, '11', ETAG, '']);
+    assert.deepEqual([header('content-type'), header('date') !== undefined], ['text/plain;charset=utf-8', true]);
     assert.equal((await get('/d/missing', { method: 'HEAD' })).header('content-length'), '0');
     assert.equal((await get('/d/sub', { method: 'HEAD' })).header('location'), '/d/sub/');
   });

@@ -7,7 +7,7 @@ import { calls } from './support/calls.mjs';
 import { cleanUp, MORE_THAN_A_SOCKET_TAKES } from './support/connect.mjs';
 import { handshake, RawClient, text } from './support/raw-client.mjs';
 import { connectTo, readResponse, request } from './support/raw-http.mjs';
-import { isOracle, serve } from './support/target.mjs';
+import { isOracle, mantou, serve } from './support/target.mjs';
 
 afterEach(cleanUp);
 
@@ -381,6 +381,83 @@ describe('the end of a chunked content that is wrong', () => {
     assert.deepEqual(await failures.next(), ['AbortError', 'The connection was closed.', true]);
     assert.equal((await client.response()).status, 400);
     assert.equal(await client.ended(), 'FIN');
+  });
+});
+
+describe('the end of a chunked content that is wrong, behind what nobody has read,', () => {
+  const MEBIBYTE = 1024 * 1024;
+  const chunk = (size) => `${size.toString(16)}\r\n${'x'.repeat(size)}\r\n`;
+  /** Handlers that never answer, but for `/others`; `arrivals` has their requests. */
+  function hanging() {
+    const arrivals = calls('a request');
+    const fetch = (req) => (req.url.endsWith('/others') ? new Response() : new Promise(() => arrivals(req)));
+    return { arrivals, ...start({ fetch, idleTimeout: 0 }) };
+  }
+  /** What has come is taken in, as far as it is, when twenty others have been served. */
+  async function takenIn(server) {
+    const client = await connectTo(server);
+    for (let others = 0; others < 20; others++) {
+      client.write(request('GET', '/others'));
+      await readResponse(client);
+    }
+  }
+  const skip = isOracle && 'there it waits for the handler';
+
+  test('ends the connection while the handler works', { skip }, async () => {
+    const client = await connectTo(hanging().server);
+
+    client.write(chunked(`${chunk(3)}x\r\n`));
+
+    assert.equal((await client.response()).status, 400);
+  });
+
+  test('is found once a piece has been read and there is room for more', { skip }, async () => {
+    const { server, arrivals } = hanging();
+    const client = await connectTo(server);
+    client.write(chunked(`${chunk(MEBIBYTE / 2).repeat(3)}x\r\n`));
+    const [req] = await arrivals.next();
+    await takenIn(server);
+    assert.equal(client.bytes.length, 0);
+
+    await req.body.getReader().read();
+
+    assert.equal((await client.response()).status, 400);
+  });
+
+  test('is found although others have had much for handlers that have broken it off', { skip }, async () => {
+    const { server, arrivals } = hanging();
+    // Together as much as is taken in for all of them.
+    const clients = await Promise.all(Array.from({ length: 64 }, () => connectTo(server)));
+    for (const client of clients) client.write(post(`Content-Length: ${MEBIBYTE + 1}`, 'x'.repeat(MEBIBYTE)));
+    await arrivals.count(clients.length);
+    await takenIn(server);
+    for (const [req] of arrivals.all) await req.body.cancel();
+    const client = await connectTo(server);
+
+    client.write(chunked(`${chunk(3)}x\r\n`));
+
+    assert.equal((await client.response()).status, 400);
+  });
+
+  test('leaves an answer alone that is on its way, and its request', { skip: isOracle && 'there the answer breaks off' }, async () => {
+    const arrivals = calls('a request');
+    const { server } = start({ fetch: (req) => new Promise((answer) => arrivals(req.signal, answer)) });
+    const client = await connectTo(server);
+    client.write(chunked(chunk(3)));
+    const [signal, answer] = await arrivals.next();
+    client.pause();
+
+    // Where another thread waits for I/O, it does so again now, and knows of these bytes before the answer is given.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    client.write('x\r\n');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+    answer(new (mantou.Response ?? Response)(new Uint8Array(MORE_THAN_A_SOCKET_TAKES)));
+    client.resume();
+
+    assert.equal((await readResponse(client)).body.length, MORE_THAN_A_SOCKET_TAKES);
+    assert.equal((await client.response()).status, 400);
+    assert.equal(await client.ended(), 'FIN');
+    assert.equal(signal.aborted, false);
   });
 });
 

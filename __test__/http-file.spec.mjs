@@ -104,6 +104,7 @@ describe('a file', () => {
 
     assert.deepEqual([response.status, response.text, errors.all.length], [503, 'handled', 1]);
     assert.ok(errors.all[0][0] instanceof Error);
+    if (isBunRuntime) assert.equal(errors.all[0][0].code, 'ENOENT');
   });
 
   test('can be sent to many at once', async () => {

@@ -160,6 +160,22 @@ meanwhile('a request whose handler hangs is aborted and gets no answer', async (
   assert.equal(server.pendingRequests, 0);
 });
 
+meanwhile('a request whose handler hangs has ten seconds unless the server says otherwise', async () => {
+  const client = await connected(serve({ development: false, fetch: never }));
+  client.write(GET);
+
+  await endsAfter(client, FIRST, seconds());
+
+  assert.equal(client.bytes.length, 0);
+});
+
+meanwhile('a timeout of one second is one, or a tick', async () => {
+  const client = await connected(start(never, { idleTimeout: 1 }));
+  client.write(GET);
+
+  await endsAfter(client, exact ? 1 : 4, seconds());
+});
+
 meanwhile('a response that falls silent breaks off', async () => {
   const cancels = calls('cancel', { patience: PATIENCE_MS });
   const silent = new ReadableStream({
@@ -309,6 +325,29 @@ meanwhile('a handler that reads nothing and hangs is given up when the client ha
   await endsAfter(client, differs('half-close') ? T : 0, since);
   assert.equal(server.pendingRequests, 0);
 });
+
+// Bun does not notice that the client has gone while nobody reads so much.
+if (differs('slow-readers')) {
+  meanwhile('a handler that goes on reading when the client has gone, and then hangs, has no more time for that', async () => {
+    const aborts = calls('abort', { patience: PATIENCE_MS });
+    const server = start(async (req) => {
+      await new Promise((resolve) => req.signal.addEventListener('abort', resolve));
+      aborts(seconds());
+      await sleep(T / 2);
+      await req.text();
+      return never();
+    });
+    const client = await connected(server);
+    // More than is taken in unread, and less than that and the buffers of sockets.
+    client.write(request('POST', '/', {}, 'x'.repeat((3 * KIBIBYTE * KIBIBYTE) / 2)));
+    client.halfClose();
+    const [since] = await aborts.next();
+
+    await endsAfter(client, T, since);
+
+    assert.equal(server.pendingRequests, 0);
+  });
+}
 
 meanwhile('a handshake may take its time', async () => {
   const server = start(

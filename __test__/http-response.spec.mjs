@@ -72,6 +72,22 @@ describe('a response of another implementation', { skip: isOracle && 'Bun takes 
     assert.equal(response.text, 'ERR_BODY_ALREADY_USED');
   });
 
+  for (const status of [0, -1, 99, 100, 103, 199, 200.5, 1000, 65736, Number.NaN]) {
+    test(`is not sent when its status is ${status}`, async () => {
+      const response = await answer(() => shaped({ status }), request('GET', '/'), {
+        error: ({ message }) => new globalThis.Response(message),
+      });
+
+      assert.ok(response.text.startsWith(`Cannot send a Response with status ${status}.`), response.text);
+    });
+  }
+
+  for (const status of [200, 599, 600, 999]) {
+    test(`is sent when its status is ${status}`, async () => {
+      assert.equal((await answer(() => shaped({ status }))).status, status);
+    });
+  }
+
   for (const [name, value] of [
     ['x-bad', 'a\r\nx-injected: 1'],
     ['x-bad', 'a\nb'],
@@ -212,7 +228,7 @@ for (const [whose, Response] of Object.entries(classes)) {
         const response = await answer(() => Response.json({ a: 1 }));
 
         assert.equal(response.text, '{"a":1}');
-        assert.match(response.header('content-type'), /^application\/json/);
+        assert.equal(response.header('content-type'), isBunRuntime ? 'application/json;charset=utf-8' : 'application/json');
         assert.equal(response.header('content-length'), '7');
       });
 
@@ -260,7 +276,7 @@ for (const [whose, Response] of Object.entries(classes)) {
         const response = await answer(() => new Response(trickle(['a', 'bc', 'def'])));
 
         assert.ok(isChunked(response));
-        assert.equal(response.header('content-length'), undefined);
+        assert.deepEqual([response.header('content-length'), response.header('content-type')], [undefined, undefined]);
         assert.deepEqual(response.chunks.map(String), ['a', 'bc', 'def']);
       });
 
@@ -302,13 +318,38 @@ for (const [whose, Response] of Object.entries(classes)) {
           'abcd',
         ],
         ['that is empty', () => new ReadableStream({ start: (controller) => controller.close() }), ''],
+        [
+          'that comes late, but at once,',
+          () =>
+            new ReadableStream({
+              async pull(controller) {
+                await later();
+                controller.enqueue(bytes('ab'));
+                await null;
+                controller.enqueue(bytes('cd'));
+                controller.close();
+              },
+            }),
+          'abcd',
+        ],
+        [
+          'that is a generator and comes late, but at once,',
+          () =>
+            (async function* () {
+              await later();
+              yield 'ab';
+              await null;
+              yield 'cd';
+            })(),
+          'abcd',
+        ],
       ]) {
         test(`${what} is sent with its length`, async () => {
           const response = await answer(() => new Response(make()));
 
           assert.deepEqual(
-            [response.text, response.header('content-length'), isChunked(response)],
-            [content, String(content.length), false],
+            [response.text, response.header('content-length'), response.header('content-type'), isChunked(response)],
+            [content, String(content.length), undefined, false],
           );
         });
       }
@@ -369,7 +410,7 @@ for (const [whose, Response] of Object.entries(classes)) {
             ),
         );
 
-        assert.equal(response.text, 'one two');
+        assert.deepEqual(response.chunks.map(String), ['one ', 'two']);
       });
 
       test('may have empty pieces, which do not end it', async () => {
@@ -410,7 +451,9 @@ for (const [whose, Response] of Object.entries(classes)) {
         client.destroy();
 
         const [reason] = await cancels.next();
-        assert.deepEqual([reason.name, reason.message, signal.aborted], ['AbortError', 'The connection was closed.', true]);
+        assert.ok(reason instanceof DOMException);
+        assert.deepEqual([reason.name, reason.code, reason.message], ['AbortError', 20, 'The connection was closed.']);
+        assert.equal(signal.aborted, true);
         assert.throws(() => controller.enqueue(bytes('late')), TypeError);
       });
 
@@ -539,9 +582,10 @@ for (const [whose, Response] of Object.entries(classes)) {
           const later = () => (${early} || firsts > 0 ? new Promise((resolve) => setTimeout(resolve, 20)) : told);
           const server = serve({
             development: false,
-            fetch(req) {
+            fetch(req, own) {
               if (req.url.endsWith('/fails')) return new Response(${stream});
               if (req.url.endsWith('/go')) go();
+              if (req.url.endsWith('/last')) own.stop();
               return new Response('others are served');
             },
             error() { print('error was called'); },
@@ -562,7 +606,8 @@ for (const [whose, Response] of Object.entries(classes)) {
             assert.equal(await client.ended(), 'RST');
             const received = client.bytes.toString();
             assert.ok(early ? !received.includes('\r\n\r\n') : !received.endsWith('0\r\n\r\n'), received);
-            assert.equal((await exchange({ port }, request('GET', '/'))).response.text, 'others are served');
+            assert.equal((await exchange({ port }, request('GET', '/last'))).response.text, 'others are served');
+            assert.deepEqual((await program.exited()).lines.slice(1), []);
           });
         }
       }
@@ -597,10 +642,18 @@ for (const [whose, Response] of Object.entries(classes)) {
         });
       }
 
-      test('has a status nobody registered', async () => {
-        const response = await answer(() => new Response('body', { status: 599 }));
+      for (const status of [299, 599]) {
+        test(`has a status nobody registered: ${status}`, async () => {
+          const response = await answer(() => new Response('body', { status }));
 
-        assert.deepEqual([response.status, response.reason, response.text], [599, differs('reason-phrase') ? '' : 'HM', 'body']);
+          assert.deepEqual([response.status, response.reason, response.text], [status, differs('reason-phrase') ? '' : 'HM', 'body']);
+        });
+      }
+
+      test('has the status 101 and no length', { skip: !isBunRuntime && 'no status for a Response here' }, async () => {
+        const response = await answer(() => new Response(null, { status: 101 }));
+
+        assert.deepEqual([response.status, response.reason, response.header('content-length')], [101, 'Switching protocols', undefined]);
       });
 
       test('has the statusText of the handler', async () => {
@@ -655,6 +708,14 @@ for (const [whose, Response] of Object.entries(classes)) {
           assert.deepEqual(values('x-many'), ['1, 2']);
         });
       }
+
+      test('has its cookies before the fields, whose names Bun writes as they were given', async () => {
+        const response = await answer(() => new Response('x', { headers: { 'X-Mine': '1', 'Set-Cookie': 'a=1' } }));
+
+        const names = response.headers.map(([name]) => name);
+        assert.equal(names[0], 'set-cookie');
+        assert.ok(names.includes(differs('host-classes') ? 'x-mine' : 'X-Mine'), String(names));
+      });
 
       test('has the date of now, or the one of the handler', async () => {
         const before = Math.floor(Date.now() / 1000) * 1000;
@@ -732,15 +793,20 @@ for (const [whose, Response] of Object.entries(classes)) {
         assert.deepEqual([response.header('content-length'), isChunked(response)], [undefined, true]);
       });
 
-      test('has no length for a stream, which is cancelled', async () => {
+      test('has no length for a stream, which is pulled once and cancelled', async () => {
         const cancels = calls('cancel');
-        const pull = (controller) => later().then(() => controller.enqueue(bytes('x')));
-        const stream = new ReadableStream({ pull, cancel: cancels });
+        const pulls = calls('pull');
+        const pull = (controller) => {
+          pulls();
+          // When it is known that it takes its time.
+          return new Promise((resolve) => setImmediate(() => setImmediate(resolve))).then(() => controller.enqueue(bytes('x')));
+        };
 
-        const response = await head(() => new Response(stream));
+        const response = await head(() => new Response(new ReadableStream({ pull, cancel: cancels })));
 
         assert.deepEqual([response.header('content-length'), isChunked(response)], [undefined, true]);
         await cancels.next();
+        assert.equal(pulls.all.length, 1);
       });
     });
 

@@ -459,6 +459,7 @@ describe('a static Response', () => {
     const response = await answerOf(hello(), { method: 'HEAD' });
 
     assert.deepEqual([response.status, response.header('content-length'), response.header('x-a'), response.text], [200, '5', 'b', '']);
+    assert.deepEqual([response.header('content-type'), response.header('date') !== undefined], ['text/x', differs('head-fields')]);
   });
 
   test('passes over the body of a request', async () => {

@@ -212,8 +212,8 @@ describe('stop(true)', () => {
     const stopped = server.stop(true);
 
     assert.deepEqual(
-      reasons.map(({ name, message }) => [name, message]),
-      [['AbortError', 'The connection was closed.']],
+      reasons.map(({ name, code, message }) => [name, code, message]),
+      [['AbortError', 20, 'The connection was closed.']],
     );
     assert.equal(server.pendingRequests, 0);
     assert.equal(await client.ended(), 'FIN');

@@ -584,7 +584,7 @@ impl Connection {
         // Behind a request that hyper knows of it looks by itself.
         let is_told = || self.is_half_closed.get() || self.is_ended.get() || self.transport.has_unread();
         if self.server.is_stopping()
-            || (exchange.is_withheld() && (is_told() || self.framing.borrow().has_more()))
+            || (exchange.is_withheld() && (is_told() || self.framing.borrow().has_next()))
         {
             self.rouse();
         }
@@ -631,9 +631,12 @@ impl Connection {
             self.half_close();
             return Poll::Pending;
         }
+        let framing = self.framing.borrow();
         match ready!(self.transport.poll_end(cx)) {
             // The next request waits its turn, and so does what is sent to a WebSocket.
-            Ok(is_all) if !is_all && !self.framing.borrow().is_in_content() => self.is_ended.set(true),
+            Ok(is_all) if framing.has_next() || (!is_all && !framing.is_in_content()) => {
+                self.is_ended.set(true)
+            }
             Ok(_) => self.half_close(),
             Err(_) => {
                 *self.fate.borrow_mut() = Fate::Cut;

@@ -101,9 +101,9 @@ impl Framing {
         Ok((bytes, whole))
     }
 
-    /// Whether bytes are here that have not gone on.
-    pub fn has_more(&self) -> bool {
-        !self.kept.is_empty()
+    /// Whether bytes are here that stand behind the last request.
+    pub fn has_next(&self) -> bool {
+        self.kept.bytes.len() > self.kept.start + self.kept.ready
     }
 
     /// Whether a request has begun whose head is not complete. Empty lines begin none.
@@ -1231,6 +1231,19 @@ mod tests {
 
         assert_eq!(framing.content_left(), Some(0));
         assert_eq!(framing.take_rest(), b"\x81\x80frame");
+    }
+
+    #[test]
+    fn content_that_has_not_gone_on_is_no_next_request() {
+        let mut framing = Framing::new(MAX_CONTENT);
+        let mut bytes = post("Content-Length: 3\r\n", "abc");
+        let room = bytes.len() - 2;
+
+        assert_eq!(framing.receive(&mut bytes, room).unwrap().len(), room);
+        assert!(!framing.has_next());
+
+        assert_eq!(framing.receive(&mut get("/"), 1), Ok(&b"b"[..]));
+        assert!(framing.has_next());
     }
 
     #[test]

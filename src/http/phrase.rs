@@ -7,6 +7,7 @@ use http::StatusCode;
 /// status that nobody has named.
 pub(crate) fn standard(status: StatusCode) -> &'static str {
     match status.as_u16() {
+        101 => "Switching protocols",
         203 => "Non-Authoritative Information",
         306 => "Switch Proxy",
         418 => "I'm a Teapot",

@@ -45,11 +45,15 @@ function unsendable(response) {
   // A body that is looked at becomes a stream, and Bun forgets its type: it is not looked at where it is none.
   if (plain(response) === undefined && heldAs(response) === undefined && response.body?.locked)
     return coded(Error, 'ERR_STREAM_CANNOT_PIPE', 'Stream already used, please create a new one');
-  if (response.status === 0) {
+  const { status } = response;
+  if (status === 0) {
     return new Error(
       'Cannot send a Response with status 0. HTTP status codes must be between 100 and 999 (Response.error() returns status 0).',
     );
   }
+  // What the classes of hosts make is among these.
+  if (!Number.isInteger(status) || (status < 200 && status !== 101) || status > 999)
+    return new Error(`Cannot send a Response with status ${status}. The status of an answer is 101, or between 200 and 999.`);
   return undefined;
 }
 

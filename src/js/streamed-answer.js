@@ -13,8 +13,9 @@ const { connectionClosed } = require('./errors.js');
 const HELD = 64 * 1024;
 
 /**
- * A body of unknown length that ends before the event loop turns gets a Content-Length, any other is chunked. The head waits for the
- * first piece: a stream that fails before it leaves the peer without any answer rather than with half of one.
+ * A body of unknown length that is all there before the event loop turns gets a Content-Length, any other is chunked; so does one that comes
+ * later, but then at once. The head waits for the first piece: a stream that fails before it leaves the peer without any answer rather than
+ * with half of one.
  */
 class StreamedAnswer {
   #exchange;
@@ -27,7 +28,7 @@ class StreamedAnswer {
   #heldBytes = 0;
   #isReading = false;
   #isOver = false;
-  /** The event loop has turned, or the length is known: the first piece may go out. */
+  /** The event loop has turned without a piece, or the length is known. */
   #isLate;
 
   /**
@@ -141,7 +142,10 @@ class StreamedAnswer {
     this.#held.push(/** @type {Uint8Array} */ (piece));
     this.#heldBytes += piece.byteLength;
     // One big piece may be all there is.
-    if ((this.#isLate && this.#heldBytes > 0) || (this.#heldBytes > HELD && this.#held.length > 1)) this.#begin();
+    const isPartial = this.#heldBytes > HELD && this.#held.length > 1;
+    if (isPartial || (this.#length !== undefined && this.#heldBytes > 0)) this.#begin();
+    // So may a late one: whoever made it may have more to say, or that this was all, before anybody else has a turn.
+    else if (this.#isLate) process.nextTick(() => this.#turned());
     this.#read();
   }
 
