@@ -69,7 +69,8 @@ describe('the members', () => {
       const { get, value } = Object.getOwnPropertyDescriptor(Host.prototype, key);
       return get !== undefined || typeof value === 'function';
     });
-    assert.deepEqual(own, wanted.map(String).sort());
+    // That of Node 20.3 has no `bytes`.
+    assert.deepEqual(own, [...new Set(['bytes', ...wanted.map(String)])].sort());
     for (const key of wanted) {
       const [ours, theirs] = [Ours, Host].map((Class) => shape(Object.getOwnPropertyDescriptor(Class.prototype, key)));
       assert.deepEqual(ours, theirs, String(key));
@@ -405,7 +406,8 @@ describe('a response of', () => {
 const DONE = {
   text: (response) => response.text(),
   json: (response) => response.json(),
-  bytes: (response) => response.bytes?.(),
+  // One of the host's may have none: Node 20.3.
+  bytes: async (response) => (response.bytes === undefined ? new Uint8Array(await response.arrayBuffer()) : response.bytes()),
   arrayBuffer: async (response) => [...new Uint8Array(await response.arrayBuffer())],
   blob: async (response) => {
     const blob = await response.blob();

@@ -8,7 +8,7 @@ const { markAsUncloneable = () => {} } = /** @type {any} */ (require('node:worke
 
 const { field, fieldsOf, findField, isField, joinFields, replaceFields, splitFields } = require('./fields.js');
 const { blobOfForm } = require('./form.js');
-const { ownsHostInstances, standInFor } = require('./stand-in.js');
+const { ownsHostInstances, readsBytes, standInFor } = require('./stand-in.js');
 
 const HostResponse = globalThis.Response;
 
@@ -200,6 +200,7 @@ class Response {
     const isOurs = (/** @type {any} */ value) => typeof value === 'object' && value !== null && #content in value;
     ownsHostInstances(Response, HostResponse);
     standInFor(Response, HostResponse, isOurs, Response.#hostOf);
+    readsBytes(Response);
     plain = (value) => {
       if (!isOurs(value) || value.#host !== undefined) return undefined;
       return { status: value.#status, statusText: value.#statusText, fields: Response.#currentFields(value), content: value.#content };
