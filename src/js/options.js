@@ -93,12 +93,11 @@ function parseListen(options) {
     parsePort(options.port);
     return { unix };
   }
-  const port = parsePort(options.port);
   return {
     hostname,
-    port,
-    // A free port is taken to be nobody else's. As in Bun, null is an answer.
-    reusePort: options.reusePort === undefined ? port !== 0 && sharesPort() : Boolean(options.reusePort),
+    port: parsePort(options.port),
+    // As in Bun, null is an answer.
+    reusePort: options.reusePort === undefined ? sharesPort() : Boolean(options.reusePort),
     ipv6Only: Boolean(options.ipv6Only),
   };
 }
