@@ -32,7 +32,7 @@ export declare namespace Serve {
     XOR<WithoutWebSocket<WebSocketData, Path>, WithWebSocket<WebSocketData, Path>> &
     ({ fetch: object } | { routes: object } | { static: object });
 
-  /** What `reload()` takes: what `serve()` takes, of which `fetch`, `routes`, `error`, `websocket` and `tls` replace what was. The others are ignored. */
+  /** What `reload()` takes: what `serve()` takes, of which `fetch`, `routes`, `error`, `websocket` and `tls` replace what was. The others are checked and ignored. */
   type ReloadOptions<WebSocketData = undefined, Path extends string = string> = Partial<
     BaseOptions<WebSocketData> & HostnamePortOptions & UnixOptions & WithWebSocket<WebSocketData, Path>
   >;

@@ -4,7 +4,7 @@
 'use strict';
 
 const { sharesPort } = require('./cluster.js');
-const { coded, invalidArgument } = require('./errors.js');
+const { coded, invalidArgument, toText } = require('./errors.js');
 
 /** What Bun's types know and mantou does not do (yet): accepted-and-ignored would be a lie. */
 const UNSUPPORTED = ['http2', 'http3'];
@@ -131,6 +131,11 @@ function parsePort(value) {
 /** @param {number} port */
 function isPort(port) {
   return Number.isInteger(port) && port >= 0 && port <= 65535;
+}
+
+/** @param {any} options */
+function parseId({ id }) {
+  return id === undefined || id === null ? '' : toText(id);
 }
 
 /** @param {any} options */
@@ -295,6 +300,7 @@ module.exports = {
   parseFarewell,
   parseHandlers,
   parseHttp,
+  parseId,
   parseListen,
   parseWebSocket,
 };
