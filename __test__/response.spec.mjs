@@ -175,6 +175,8 @@ describe('the classes', () => {
   });
 
   test("are shown as the host's are", () => {
+    if (Host.prototype[inspect.custom] === undefined) return;
+
     for (const make of [(Class) => new Class('x', { status: 201, headers: { a: 'b' } }), (Class) => Class.error()]) {
       assert.equal(inspect(make(Ours)), inspect(make(Host)));
     }
@@ -375,6 +377,8 @@ describe('a response of', () => {
     const { response } = await exchange(server, request('GET', '/', { Range: 'bytes=0-2' }));
 
     assert.equal(response.status, 200);
+    // A host as old as Node 20.3, whose classes have no bytes(), writes it itself, piece by piece, and cannot read what it has written.
+    if (!('bytes' in Blob.prototype)) return;
     assert.equal(response.header('transfer-encoding'), undefined);
     const form = await new Host(response.body, { headers: { 'content-type': response.header('content-type') } }).formData();
     assert.deepEqual(
