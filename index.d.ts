@@ -32,7 +32,7 @@ export declare namespace Serve {
     XOR<WithoutWebSocket<WebSocketData, Path>, WithWebSocket<WebSocketData, Path>> &
     ({ fetch: object } | { routes: object } | { static: object });
 
-  /** What `reload()` takes: what `serve()` takes, of which `fetch`, `routes`, `error`, `websocket` and `tls` replace what was. The others are ignored. */
+  /** What `reload()` takes: what `serve()` takes, of which `fetch`, `routes`, `error`, `websocket` and `tls` replace what was. The others are checked and ignored. */
   type ReloadOptions<WebSocketData = undefined, Path extends string = string> = Partial<
     BaseOptions<WebSocketData> & HostnamePortOptions & UnixOptions & WithWebSocket<WebSocketData, Path>
   >;
@@ -102,7 +102,7 @@ export declare namespace Serve {
      *
      * Workers of `node:cluster` need not say so on Linux; elsewhere the second gets EADDRINUSE. With port 0 each worker has a port of its own,
      * unlike the servers of Node; nor is a Unix socket shared. A worker that is told to disconnect stops its servers, as by `stop()`.
-     * @default false; true in a worker of `node:cluster` on Linux, unless the port is 0
+     * @default false; true in a worker of `node:cluster` on Linux
      */
     reusePort?: boolean;
     /** Whether an IPv6 address takes IPv6 clients only. Nothing to an IPv4 one. @default false */

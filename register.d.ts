@@ -13,6 +13,7 @@
 // `Bun.file(path)` is a Blob that is read when it is asked for, for responses and for programs: it has `name`, `lastModified`, `exists()`,
 // `stat()`, `write(data)` and `delete()` beside a Blob's members; `writer()` and file descriptors are not there. To the host itself it
 // is an empty Blob: `new Blob([file])`, `structuredClone(file)` and a form that is sent have none of its bytes; `await file.bytes()` does.
+// It is no route by itself, and a Response that is one is read once, at the start: a handler reads it each time.
 // `Bun.write(path, data)` reads the data first, then replaces the file, and returns the number of bytes.
 //
 // In Bun it does nothing: what is there is Bun's.

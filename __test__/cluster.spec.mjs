@@ -33,8 +33,8 @@ describe('workers of a cluster', { skip: process.platform !== 'linux' && 'Linux 
     assert.deepEqual(await play('taken'), { foreign: IN_USE, primary: IN_USE, first: true, second: IN_USE, third: IN_USE });
   });
 
-  test('have a port each when they ask for a free one', async () => {
-    assert.deepEqual(await play('free'), { ports: 3, taken: true });
+  test('have a port each when they ask for a free one, and share it with one that asks for the same', async () => {
+    assert.deepEqual(await play('free'), { ports: 3, taken: true, shared: true });
   });
 
   // Bun's go on listening, without a cluster.

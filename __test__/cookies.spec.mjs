@@ -612,6 +612,18 @@ describe('req.cookies', () => {
     assert.deepEqual(lines, ['own=1', 'a=1; Path=/p; Max-Age=60; Secure; HttpOnly; SameSite=Strict', `b=; Path=/; ${DELETED}`]);
   });
 
+  test('sends them in the order of the calls, with their values encoded', async () => {
+    const { lines } = await answerOf((req) => {
+      req.cookies.delete('b');
+      req.cookies.set('a', 'x y;é');
+      req.cookies.delete('c');
+      req.cookies.set('b', '2');
+      return new Response('');
+    });
+
+    assert.deepEqual(lines, [`a=x%20y%3B%C3%A9; ${DEFAULTS}`, `c=; Path=/; ${DELETED}`, `b=2; ${DEFAULTS}`]);
+  });
+
   test('sends nothing that was only read', async () => {
     const { lines } = await answerOf((req) => new Response(req.cookies.get('a')), { headers: { Cookie: 'a=1' } });
 

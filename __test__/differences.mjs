@@ -123,6 +123,11 @@ export const differences = {
     mantou: 'it keeps all routes',
     why: 'what is not given is not meant to go',
   },
+  'file-routes': {
+    bun: 'a file that is a route, or the Response of one, is read for each request, in parts too; once gone the next route answers',
+    mantou: 'the Response is read once, at the start; the file itself is refused, and in Bun both; handlers and directories read each time',
+    why: 'what is static stays as it is',
+  },
   'file-that-shrinks': {
     bun: 'a client that was promised more of a file than there still is waits for it',
     mantou: 'the connection is reset',

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { calls } from './support/calls.mjs';
 import { cleanUp, MORE_THAN_A_SOCKET_TAKES, pair } from './support/connect.mjs';
 import { killPrograms, run } from './support/program.mjs';
@@ -100,6 +101,34 @@ describe('of many who hear something in one turn', () => {
     const [drained] = await drains.next();
     assert.equal(drained, slow.ws);
     assert.equal(slow.ws.getBufferedAmount(), 0);
+  });
+
+  test('one that has taken its backlog by then hears of the drain all the same', async () => {
+    const opens = calls('open');
+    const drains = calls('drain');
+    const { server, members } = await room(20, { open: (ws) => opens(ws), drain: drains });
+    const done = new Int32Array(new SharedArrayBuffer(4));
+    const reader = new Worker(new URL('fixtures/reader.mjs', import.meta.url), { workerData: { port: server.port, done } });
+    await new Promise((resolve) => reader.once('message', resolve));
+    const [slow] = opens.all.at(-1);
+    let sent = 0;
+    while (slow.getBufferedAmount() === 0) {
+      assert.ok(sent < MORE_THAN_A_SOCKET_TAKES);
+      slow.send(new Uint8Array(100_000));
+      // A frame is as long as its payload and a head of 10 bytes.
+      sent += 100_010;
+      // Until the next turn it is not known that there was no room.
+      await new Promise(setImmediate);
+    }
+
+    // While this thread waits the kernel gets room for the rest, and nobody here hears of that.
+    reader.postMessage(sent - slow.getBufferedAmount());
+    assert.notEqual(Atomics.wait(done, 0, 0, 10_000), 'timed-out');
+    for (const { ws } of [...members, { ws: slow }]) ws.send('more');
+
+    assert.deepEqual(await drains.next(), [slow]);
+    assert.equal(slow.getBufferedAmount(), 0);
+    await reader.terminate();
   });
 
   test('one that is gone is closed, and the others hear what was said', async () => {

@@ -237,6 +237,52 @@ describe('a condition', () => {
   });
 });
 
+describe('a file of a route', () => {
+  const DATE = 'Tue, 14 Nov 2023 22:13:20 GMT';
+  const GONE = 'the next route';
+  const fresh = (name) => {
+    const path = write(name, '0123456789');
+    utimesSync(path, 1_700_000_000, 1_700_000_000);
+    return path;
+  };
+  const routed = (route) => serve({ development: false, routes: { '/': route, '/*': () => new Response(GONE) } });
+  const asked = async (server, headers) => shown((await exchange(server, get(headers))).response);
+
+  for (const [what, routeOf] of [
+    ['itself', (blob) => blob],
+    ['in a Response', (blob) => new Response(blob)],
+    ['in a Response for GET', (blob) => ({ GET: new Response(blob) })],
+  ]) {
+    const isRefused = differs('file-routes') && (what === 'itself' || isBunRuntime);
+    test(`${what} is ${isRefused ? 'refused' : differs('file-routes') ? 'what it was at the start' : 'read for each request'}`, async () => {
+      const path = fresh('routed.txt');
+      const route = routeOf(await blobOf(path));
+      if (isRefused) {
+        assert.throws(() => routed(route), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' });
+        return;
+      }
+      const server = routed(route);
+      const whole = [200, '0123456789', '10', undefined];
+
+      assert.deepEqual(await asked(server), whole);
+      assert.deepEqual(await asked(server, { Range: 'bytes=1-2,4-5' }), whole);
+      if (differs('file-routes')) {
+        rmSync(path);
+        assert.deepEqual(await asked(server, { Range: 'bytes=2-4' }), whole);
+        return;
+      }
+      assert.deepEqual(await asked(server, { Range: 'bytes=2-4' }), [206, '234', '3', 'bytes 2-4/10']);
+      assert.deepEqual(await asked(server, { Range: 'bytes=20-' }), [416, '', '0', 'bytes */10']);
+      assert.deepEqual(await asked(server, { 'If-Modified-Since': DATE }), [304, '', undefined, undefined]);
+      assert.equal((await exchange(server, get())).response.header('last-modified'), DATE);
+      write('routed.txt', 'changed');
+      assert.deepEqual(await asked(server), [200, 'changed', '7', undefined]);
+      rmSync(path);
+      assert.deepEqual(await asked(server), [200, GONE, String(GONE.length), undefined]);
+    });
+  }
+});
+
 describe('a file that changes', () => {
   test('while it is sent ends the connection: the client does not take the part for the whole', {
     skip: isBunRuntime && 'Bun sends what is there',

@@ -443,6 +443,27 @@ for (const value of [0, -1, Number.NaN, Infinity]) {
   });
 }
 
+meanwhile('timeout() of a request that is over is none of its connection', async () => {
+  const requests = calls('a request', { patience: PATIENCE_MS });
+  const server = start(
+    (req) => {
+      requests(req);
+      return hello();
+    },
+    { idleTimeout: 100 },
+  );
+  const client = await connected(server);
+  client.write(GET);
+  await readResponse(client);
+
+  const [req] = await requests.next();
+  server.timeout(req, 1);
+  await timeoutPassed();
+
+  client.write(GET);
+  assert.equal((await readResponse(client)).text, 'x');
+});
+
 meanwhile('timeout() holds until the next request, which has the time of the server', async () => {
   const server = start((req, own) => {
     if (req.url.endsWith('/more')) own.timeout(req, 100);

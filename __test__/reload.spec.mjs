@@ -45,6 +45,29 @@ describe('reload', () => {
     });
   }
 
+  for (const [what, options, error] of [
+    ['port', { port: 70000 }, { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' }],
+    ['hostname beside a unix socket', { hostname: 'localhost', unix: '/tmp/x' }, { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' }],
+    ['idleTimeout', { idleTimeout: 'x' }, { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' }],
+    ['id', { id: Symbol('x') }, { name: 'TypeError' }],
+  ]) {
+    test(`refuses a wrong ${what}, although it means nothing to it, and changes nothing`, async () => {
+      const server = serve({ fetch: says('old') });
+
+      assert.throws(() => server.reload({ fetch: says('new'), ...options }), error);
+
+      assert.equal(await answer(server), 'old');
+    });
+  }
+
+  test('takes a function for an object', async () => {
+    const server = serve({ fetch: says('old') });
+
+    server.reload(Object.assign(() => {}, { fetch: says('new') }));
+
+    assert.equal(await answer(server), 'new');
+  });
+
   for (const options of [{}, { fetch: null }, { fetch: undefined }]) {
     test(`with ${JSON.stringify(options)} changes nothing`, async () => {
       const server = serve({ fetch: says('old') });
@@ -98,13 +121,24 @@ describe('reload', () => {
     assert.equal(await answer(server), 'new');
   });
 
-  test('keeps the address, whatever the new options say', () => {
-    const server = serve({ fetch: says('old'), hostname: '127.0.0.1', id: 'old' });
+  test('keeps the address and the name, whatever the new options say', () => {
+    const server = serve({ fetch: says('old'), hostname: '127.0.0.1', id: 'old', development: false });
     const { port } = server;
 
-    server.reload({ fetch: says('new'), hostname: '0.0.0.0', port: 1 });
+    server.reload({ fetch: says('new'), hostname: '0.0.0.0', port: 1, id: 'new', development: true });
+    server.reload({ fetch: says('new'), unix: '/tmp/nobody-listens-here' });
 
-    assert.deepEqual([server.port, server.hostname], [port, '127.0.0.1']);
+    assert.deepEqual([server.port, server.hostname, server.id, server.development], [port, '127.0.0.1', 'old', false]);
+    assert.deepEqual(server.address, { address: '127.0.0.1', family: 'IPv4', port });
+  });
+
+  test('keeps the limit of bodies', async () => {
+    const server = serve({ fetch: says('old'), maxRequestBodySize: 3 });
+
+    server.reload({ fetch: says('new'), maxRequestBodySize: 100 });
+    const [fits, doesNot] = ['abc', 'abcd'].map((body) => exchange(server, request('POST', '/', {}, body)));
+
+    assert.deepEqual([(await fits).response.status, (await doesNot).response.status], [200, 413]);
   });
 
   test('keeps handlers that are called with the server as `this`', async () => {

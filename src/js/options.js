@@ -4,7 +4,7 @@
 'use strict';
 
 const { sharesPort } = require('./cluster.js');
-const { coded, invalidArgument } = require('./errors.js');
+const { coded, invalidArgument, toText } = require('./errors.js');
 
 /** What Bun's types know and mantou does not do (yet): accepted-and-ignored would be a lie. */
 const UNSUPPORTED = ['http2', 'http3'];
@@ -93,12 +93,11 @@ function parseListen(options) {
     parsePort(options.port);
     return { unix };
   }
-  const port = parsePort(options.port);
   return {
     hostname,
-    port,
-    // A free port is taken to be nobody else's. As in Bun, null is an answer.
-    reusePort: options.reusePort === undefined ? port !== 0 && sharesPort() : Boolean(options.reusePort),
+    port: parsePort(options.port),
+    // As in Bun, null is an answer.
+    reusePort: options.reusePort === undefined ? sharesPort() : Boolean(options.reusePort),
     ipv6Only: Boolean(options.ipv6Only),
   };
 }
@@ -132,6 +131,11 @@ function parsePort(value) {
 /** @param {number} port */
 function isPort(port) {
   return Number.isInteger(port) && port >= 0 && port <= 65535;
+}
+
+/** @param {any} options */
+function parseId({ id }) {
+  return id === undefined || id === null ? '' : toText(id);
 }
 
 /** @param {any} options */
@@ -296,6 +300,7 @@ module.exports = {
   parseFarewell,
   parseHandlers,
   parseHttp,
+  parseId,
   parseListen,
   parseWebSocket,
 };

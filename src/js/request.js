@@ -12,7 +12,7 @@ const { manner } = require('./engine.js');
 const globals = require('./globals.js');
 const { accepts, bareArguments, hostArguments, HostRequest, PLACEHOLDER } = require('./host-request.js');
 const { canStandIn, LazyStream } = require('./lazy-stream.js');
-const { ownsHostInstances, showParts, standInFor } = require('./stand-in.js');
+const { ownsHostInstances, readsBytes, showParts, standInFor } = require('./stand-in.js');
 
 /** @typedef {InstanceType<typeof import('./exchange.js').Exchange>} Exchange */
 
@@ -40,6 +40,7 @@ class Request extends HostRequest {
   }
 }
 ownsHostInstances(Request, HostRequest);
+readsBytes(Request);
 
 /** What cannot be told from a request that came over the wire is as the host has it. */
 const DEFAULTS = /** @type {const} */ ([
@@ -117,7 +118,8 @@ class LazyRequest {
   }
 
   async bytes() {
-    return LazyRequest.#takeBody(this) ? bytesOf(this.#exchange) : LazyRequest.#hostOf(this).bytes();
+    // Not every host whose requests have symbols has bytes().
+    return LazyRequest.#takeBody(this) ? bytesOf(this.#exchange) : new Uint8Array(await LazyRequest.#hostOf(this).arrayBuffer());
   }
 
   async json() {

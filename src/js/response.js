@@ -8,7 +8,7 @@ const { markAsUncloneable = () => {} } = /** @type {any} */ (require('node:worke
 
 const { field, fieldsOf, findField, isField, joinFields, replaceFields, splitFields } = require('./fields.js');
 const { blobOfForm } = require('./form.js');
-const { ownsHostInstances, standInFor } = require('./stand-in.js');
+const { ownsHostInstances, readsBytes, standInFor } = require('./stand-in.js');
 
 const HostResponse = globalThis.Response;
 
@@ -200,6 +200,7 @@ class Response {
     const isOurs = (/** @type {any} */ value) => typeof value === 'object' && value !== null && #content in value;
     ownsHostInstances(Response, HostResponse);
     standInFor(Response, HostResponse, isOurs, Response.#hostOf);
+    readsBytes(Response);
     plain = (value) => {
       if (!isOurs(value) || value.#host !== undefined) return undefined;
       return { status: value.#status, statusText: value.#statusText, fields: Response.#currentFields(value), content: value.#content };
@@ -223,7 +224,7 @@ function contentOf(body) {
     return body.buffer instanceof ArrayBuffer ? copyOf(new Uint8Array(body.buffer, body.byteOffset, body.byteLength)) : undefined;
   }
   if (body instanceof ArrayBuffer) return copyOf(new Uint8Array(body));
-  if (body instanceof FormData) return blobOfForm(body);
+  if (body instanceof FormData) return READS_FORMS ? blobOfForm(body) : undefined;
   return body instanceof Blob ? body : undefined;
 }
 
@@ -237,6 +238,9 @@ function copyOf(bytes) {
   copy.set(bytes);
   return copy;
 }
+
+/** Hosts so old that they have no `bytes()` (Node 20.3 to 20.5 at least) wait for ever for the end of a form that is a Blob. */
+const READS_FORMS = 'bytes' in HostResponse.prototype;
 
 /** In place of bytes that have been taken. */
 const SPENT = new Uint8Array(0);

@@ -21,6 +21,7 @@ const {
   parseFarewell,
   parseHandlers,
   parseHttp,
+  parseId,
   parseListen,
   parseWebSocket,
 } = require('./options.js');
@@ -95,7 +96,7 @@ class ServerState {
   /** @param {any} options */
   constructor(options) {
     this.development = parseDevelopment(options);
-    this.id = options.id === undefined || options.id === null ? '' : toText(options.id);
+    this.id = parseId(options);
     this.key = -1;
     /** @type {string | undefined} */
     this.hostname = undefined;
@@ -415,10 +416,12 @@ const serverClass = (className) =>
     reload(/** @type {any} */ options) {
       const state = stateOf(this, className);
       if (arguments.length === 0) throw missingArguments('reload', 1, 0);
-      if (typeof options !== 'object' || options === null) throw invalidArgument('Bun.serve expects an object');
+      checkObject(options);
       checkSupported(options);
-      // Checked and ignored, as in Bun: connections keep the limits that the server began with.
+      // Checked and ignored, as in Bun: the server keeps its name and its address, and connections the limits that they began with.
       parseHttp(options);
+      parseListen(options);
+      parseId(options);
       const { fetch, error } = parseHandlers(options);
       const routes = parseRoutes(options, inContext);
       const websocket = parseWebSocket(options.websocket);

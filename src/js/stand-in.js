@@ -64,6 +64,21 @@ function ownsHostInstances(Class, Host) {
 }
 
 /**
+ * Gives a class `bytes()` (https://fetch.spec.whatwg.org/#dom-body-bytes) where its host has none, as that of Node 20.3.
+ * @param {Function} Class
+ */
+function readsBytes(Class) {
+  if ('bytes' in Class.prototype) return;
+  const { bytes } = {
+    /** @this {Body} */
+    async bytes() {
+      return new Uint8Array(await this.arrayBuffer());
+    },
+  };
+  Object.defineProperty(Class.prototype, 'bytes', { value: bytes, configurable: true, writable: true });
+}
+
+/**
  * The functions and accessors of a class or its prototype.
  * @param {object} object
  * @returns {[string | symbol, PropertyDescriptor][]}
@@ -103,4 +118,4 @@ function alike(made, { name, length }) {
   return Object.defineProperties(made, { name: { value: name }, length: { value: length } });
 }
 
-module.exports = { ownsHostInstances, showParts, standInFor };
+module.exports = { ownsHostInstances, readsBytes, showParts, standInFor };
