@@ -276,8 +276,8 @@ impl Connection {
         }
         let exchange = self.exchange.borrow().clone();
         match exchange {
-            // Its answer is complete and goes out first.
-            Some(exchange) if self.is_flushing(&exchange) => {}
+            // Its answer is there and goes out first.
+            Some(exchange) if self.is_flushing(&exchange) || exchange.is_answer_given() => {}
             // Half an answer is out: another one has no place.
             Some(exchange) if exchange.is_answer_taken() => self.decide(Fate::Cut),
             Some(exchange) => exchange.finish(true),

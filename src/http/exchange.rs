@@ -303,6 +303,11 @@ impl Exchange {
         self.is_withheld() && self.is_answer_taken()
     }
 
+    /// Whether there is an answer, which hyper has not begun to write.
+    pub(crate) fn is_answer_given(&self) -> bool {
+        matches!(*self.reply.borrow(), Reply::Given(_))
+    }
+
     /// Whether hyper has begun to write the answer, or is done with it.
     pub(crate) fn is_answer_taken(&self) -> bool {
         matches!(*self.reply.borrow(), Reply::Taken)
