@@ -181,7 +181,9 @@ async fn serve(connection: Rc<Connection>) {
         if let Poll::Ready(end) = http.poll_without_shutdown(cx) {
             return Poll::Ready(end);
         }
-        if let Some(refusal) = connection.refusal.get().filter(|_| connection.is_quiet()) {
+        if let Some(refusal) =
+            connection.refusal.get().filter(|_| connection.is_quiet() && connection.flush())
+        {
             farewell = refusal.answer();
             return Poll::Ready(Ok(()));
         }
@@ -263,10 +265,12 @@ impl Connection {
     pub(crate) fn close_if_idle(&self) -> bool {
         let is_waiting =
             self.has_served.get() && self.is_idle() && matches!(*self.fate.borrow(), Fate::Serve);
-        if is_waiting {
+        // Its last answer still goes out.
+        let is_over = is_waiting && self.flush();
+        if is_over {
             self.decide(Fate::Cut);
         }
-        is_waiting
+        is_over
     }
 
     /// Answers what the peer did wrong, once everything before it is answered, and ends the connection.
@@ -562,7 +566,7 @@ impl Connection {
         if matches!(*self.fate.borrow(), Fate::Upgrade(..)) {
             return;
         }
-        let is_over = cut || self.is_idle();
+        let is_over = cut || (self.is_idle() && self.flush());
         self.decide(if is_over { Fate::Cut } else { Fate::Finish });
         if is_over {
             let exchange = self.exchange.borrow().clone();
@@ -890,6 +894,8 @@ impl Read for Io {
                     }
                     return Poll::Pending;
                 }
+                // Behind its end hyper waits for nothing, and `part` not for long.
+                Poll::Ready(Ok(0)) if !connection.flush() => return Poll::Pending,
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
                 Poll::Ready(count) => fresh = count?,
             }
