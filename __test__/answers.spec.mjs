@@ -34,7 +34,9 @@ const start = () =>
     websocket: { open: (ws) => void ws.send('hello'), message() {} },
   });
 
-describe('answers of one connection', { skip: !differs('pipelined-requests') && 'there requests are not pipelined' }, () => {
+const CANNOT_PIPELINE = !differs('pipelined-requests') && 'there requests are not pipelined';
+
+describe('answers of one connection', { skip: CANNOT_PIPELINE }, () => {
   test('go out in the order of the requests, however each is made', async () => {
     const client = await connectTo(start());
     const kinds = ['/static', '/plain', '/stream', '/big', '/later', '/head', '/post'];
@@ -80,6 +82,52 @@ test('an answer goes out before FIN to a client that has ended its side', async 
 
   assert.equal((await readResponse(client)).text, '/plain');
   assert.equal(await client.ended(), 'FIN');
+});
+
+describe('answers that the kernel refuses at the end of their turn are waited for', {
+  skip: CANNOT_PIPELINE || process.platform === 'win32',
+}, () => {
+  /** Longer than a finished connection waits for its peer, in milliseconds. */
+  const LONG = 2500;
+  /** As many bytes as one read takes: then the next one follows before the end of the turn. */
+  const READ = 8192;
+  const ANSWER = 2000;
+  /** More than a client of Node takes although it is paused. */
+  const BIG = 80 * 1024;
+  /** What is sent behind the requests, and what is done then. */
+  const endings = {
+    'before a refusal': ['GET\r\n\r\n', () => {}],
+    'before FIN to a client that has ended its side': ['', (client) => client.halfClose()],
+    'when the server stops': ['', (_, other) => other.write(request('GET', '/stop'))],
+  };
+
+  for (const [when, [last, end]] of Object.entries(endings)) {
+    test(when, async () => {
+      // Eight of them leave at once. Whatever the kernel takes, it is the last four of some client that it refuses first.
+      const clients = Array.from({ length: 25 }, async (_, index) => {
+        const count = 8 * index + 12;
+        const unix = join(folder, `${when.split(' ')[1]}-${count}.sock`);
+        const stop = (_, own) => new Response(`${own.stop()}`);
+        const [answer, big] = [ANSWER, BIG].map((length) => new Response('x'.repeat(length)));
+        const server = serve({ unix, routes: { '/': answer, '/big': big, '/stop': stop } });
+        const [client, other] = [await connectTo(server), await connectTo(server)];
+        client.pause();
+        client.write(request('GET', '/big'));
+        other.write(request('GET', '/'));
+        await readResponse(other);
+        const rest = Buffer.concat([...Array(count - 1).fill(request('GET', '/')), Buffer.from(last)]);
+        const padding = 'x'.repeat(READ - rest.length - request('GET', '/', { Padding: '' }).length);
+        client.write(Buffer.concat([request('GET', '/', { Padding: padding }), rest]));
+        end(client, other);
+        await new Promise((resolve) => setTimeout(resolve, LONG));
+
+        client.resume();
+        assert.equal((await readResponse(client)).text.length, BIG);
+        for (let left = count; left > 0; left--) assert.equal((await readResponse(client)).text.length, ANSWER, `${left} of ${count}`);
+      });
+      await Promise.all(clients);
+    });
+  }
 });
 
 test('an answer does not wait for more than one of the handlers that take their time', { timeout: 30_000 }, async () => {

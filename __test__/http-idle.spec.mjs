@@ -1,6 +1,9 @@
 // How long HTTP waits: idleTimeout, the first head, timeout(req, seconds), in real time. All cases run at once, from the moment this file is loaded.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { differs } from './differences.mjs';
 import { calls } from './support/calls.mjs';
@@ -284,6 +287,47 @@ meanwhile('a handler that has the whole body may take its time, and the connecti
 
   await endsAfter(client, T, seconds());
 });
+
+for (const [what, late] of Object.entries({
+  'with content': request('POST', '/', {}, 'abc'),
+  'that may become a WebSocket': handshake(),
+})) {
+  if (!differs('pipelined-requests')) break;
+  meanwhile(`the handler of a request ${what} may take its time, also behind an answer of the same turn`, async () => {
+    const answer = () => timeoutPassed().then(() => new Response('late'));
+    const client = await connected(start(answer, { routes: { '/early': new Response('early') }, websocket: { message() {} } }));
+    client.write(request('GET', '/early'), late);
+
+    assert.equal((await readResponse(client)).text, 'early');
+    assert.equal((await readResponse(client)).text, 'late');
+  });
+}
+
+if (differs('pipelined-requests') && process.platform !== 'win32') {
+  meanwhile('a client that takes no answers is given up, whatever request it is that waits for them', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'mantou-idle-'));
+    after(() => rmSync(folder, { recursive: true }));
+    const answer = () => new Response('x'.repeat(2000));
+    const server = start((req) => req.text().then(answer), { unix: join(folder, 'socket'), routes: { '/static': answer() } });
+    const post = request('POST', '/', {}, 'abc');
+    for (let index = 0; index < 20; index++) {
+      const client = await connected(server);
+      client.pause();
+      client.write(
+        Buffer.concat(
+          Array(400)
+            .fill([...Array(index).fill(request('GET', '/static')), post])
+            .flat(),
+        ),
+      );
+    }
+
+    while (server.pendingRequests === 0) await sleep(0.01);
+    await server.stop();
+
+    assert.equal(server.pendingRequests, 0);
+  });
+}
 
 meanwhile('a handler that has the whole body and hangs is given up when the client has closed its half', async () => {
   const server = start(never);

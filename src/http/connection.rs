@@ -181,7 +181,9 @@ async fn serve(connection: Rc<Connection>) {
         if let Poll::Ready(end) = http.poll_without_shutdown(cx) {
             return Poll::Ready(end);
         }
-        if let Some(refusal) = connection.refusal.get().filter(|_| connection.is_quiet()) {
+        if let Some(refusal) =
+            connection.refusal.get().filter(|_| connection.is_quiet() && connection.flush())
+        {
             farewell = refusal.answer();
             return Poll::Ready(Ok(()));
         }
@@ -263,10 +265,12 @@ impl Connection {
     pub(crate) fn close_if_idle(&self) -> bool {
         let is_waiting =
             self.has_served.get() && self.is_idle() && matches!(*self.fate.borrow(), Fate::Serve);
-        if is_waiting {
+        // Its last answer still goes out.
+        let is_over = is_waiting && self.flush();
+        if is_over {
             self.decide(Fate::Cut);
         }
-        is_waiting
+        is_over
     }
 
     /// Answers what the peer did wrong, once everything before it is answered, and ends the connection.
@@ -290,14 +294,17 @@ impl Connection {
     /// or a WebSocket to decide upon; that is, while the client is there.
     fn begin_request(&self, may_take_its_time: bool) {
         self.has_served.set(true);
-        let now = self.server.engine.now();
-        let mut timer = self.idle.borrow_mut();
-        timer.set(now, idle::timeout_of(self.server.http.idle_timeout));
-        if may_take_its_time && !self.is_half_closed.get() {
-            timer.stop(now);
+        self.set_timeout(self.server.http.idle_timeout);
+        if may_take_its_time {
+            self.stop_timer();
         }
-        drop(timer);
-        self.arm();
+    }
+
+    /// The handler may take its time, while the client is there.
+    fn stop_timer(&self) {
+        if !self.is_half_closed.get() {
+            self.idle.borrow_mut().stop(self.server.engine.now());
+        }
     }
 
     /// Takes a whole request past hyper, if it gets a static response or is for a handler, and nothing is on its way.
@@ -455,7 +462,7 @@ impl Connection {
     #[cfg(target_os = "linux")]
     pub(crate) fn has_sent(&self, count: usize) {
         self.outbox.borrow_mut().advance(&mut self.server.engine.spares.borrow_mut(), count);
-        self.show_life();
+        self.gain_time();
     }
 
     /// Gives the kernel what it takes of the outbox; the task waits for the rest. Returns whether nothing is left.
@@ -469,7 +476,7 @@ impl Connection {
         let flushed = self.outbox.borrow_mut().flush_with(spares, tail, |slices| self.transport.send(slices));
         match flushed {
             Ok(0) => {}
-            Ok(_) => self.show_life(),
+            Ok(_) => self.gain_time(),
             Err(_) => self.decide(Fate::Cut),
         }
         let is_blocked = self.outbox.borrow().is_blocked();
@@ -490,7 +497,7 @@ impl Connection {
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         });
         if flushed? > 0 {
-            self.show_life();
+            self.gain_time();
         }
         if self.outbox.borrow().is_blocked() { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
@@ -532,9 +539,15 @@ impl Connection {
         self.transport.reset();
     }
 
-    /// The peer takes bytes of an answer.
-    fn show_life(&self) {
+    /// The peer takes bytes of an answer, or is to take them from now on.
+    pub(super) fn show_life(&self) {
         self.idle.borrow_mut().restart(self.server.engine.now());
+        self.arm();
+    }
+
+    /// The peer takes bytes of the outbox. The handler of a request behind them may be at work.
+    fn gain_time(&self) {
+        self.idle.borrow_mut().prolong(self.server.engine.now());
         self.arm();
     }
 
@@ -553,7 +566,7 @@ impl Connection {
         if matches!(*self.fate.borrow(), Fate::Upgrade(..)) {
             return;
         }
-        let is_over = cut || self.is_idle();
+        let is_over = cut || (self.is_idle() && self.flush());
         self.decide(if is_over { Fate::Cut } else { Fate::Finish });
         if is_over {
             let exchange = self.exchange.borrow().clone();
@@ -598,6 +611,7 @@ impl Connection {
         if self.server.is_stopping() {
             self.rouse();
         }
+        self.show_life();
         // Before it writes this, hyper may read another request.
         self.is_unflushed.set(true);
         Answer(Waiting::Given(Box::new(response)))
@@ -702,7 +716,8 @@ impl Service<Request<Incoming>> for Dispatch {
         }
         let is_handshake = request.headers().contains_key(header::SEC_WEBSOCKET_KEY)
             && connection.server.websocket().is_some();
-        connection.begin_request(is_handshake || !request.body().is_end_stream());
+        let may_take_its_time = is_handshake || !request.body().is_end_stream();
+        connection.begin_request(false);
         let way = {
             let framing = connection.framing.borrow();
             connection.server.way(request.method(), framing.target(), request.headers())
@@ -725,7 +740,7 @@ impl Service<Request<Incoming>> for Dispatch {
             directory.serve(&exchange, connection.framing.borrow().target(), rest);
             return Answer(Waiting::Answer(exchange));
         }
-        Answer(Waiting::Announce(exchange))
+        Answer(Waiting::Announce(exchange, may_take_its_time))
     }
 }
 
@@ -733,8 +748,9 @@ impl Service<Request<Incoming>> for Dispatch {
 pub(crate) struct Answer(Waiting);
 
 enum Waiting {
-    /// JavaScript hears of the request when everything before it is on its way: an upgrade writes past hyper.
-    Announce(Rc<Exchange>),
+    /// JavaScript hears of the request when everything before it is on its way: an upgrade writes past hyper. From then on its handler may take
+    /// its time, or not.
+    Announce(Rc<Exchange>, bool),
     Answer(Rc<Exchange>),
     /// It is there already.
     Given(Box<Response<ResponseBody>>),
@@ -764,10 +780,13 @@ impl Future for Answer {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             match std::mem::replace(&mut self.0, Waiting::Done) {
-                Waiting::Announce(exchange) => {
+                Waiting::Announce(exchange, may_take_its_time) => {
                     if exchange.connection.is_unflushed.get() || !exchange.connection.flush() {
-                        self.0 = Waiting::Announce(exchange);
+                        self.0 = Waiting::Announce(exchange, may_take_its_time);
                         return Poll::Pending;
+                    }
+                    if may_take_its_time {
+                        exchange.connection.stop_timer();
                     }
                     exchange.announce();
                     self.0 = Waiting::Answer(exchange);
@@ -796,7 +815,7 @@ impl Future for Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if let Waiting::Announce(exchange) | Waiting::Answer(exchange) = &self.0 {
+        if let Waiting::Announce(exchange, _) | Waiting::Answer(exchange) = &self.0 {
             let is_upgraded = exchange.is_upgraded();
             if !is_upgraded {
                 exchange.finish(true);
@@ -875,6 +894,8 @@ impl Read for Io {
                     }
                     return Poll::Pending;
                 }
+                // Behind its end hyper waits for nothing, and `part` not for long.
+                Poll::Ready(Ok(0)) if !connection.flush() => return Poll::Pending,
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
                 Poll::Ready(count) => fresh = count?,
             }

@@ -236,6 +236,7 @@ impl Exchange {
 
     /// Answers an exchange that awaits it.
     pub(crate) fn answer(&self, response: Response<ResponseBody>) {
+        self.connection.show_life();
         let before = self.reply.replace(Reply::Given(Box::new(response)));
         if let Reply::Waiting(Some(waker)) = before {
             waker.wake();
@@ -255,6 +256,7 @@ impl Exchange {
     /// Answers an exchange that takes it with a whole answer. Returns false when the kernel has refused a part of it; otherwise there is nothing more
     /// to be told of the exchange.
     pub(crate) fn answer_prepared(&self, status: StatusCode, head: &[u8], content: &[u8]) -> bool {
+        self.connection.show_life();
         self.reply.replace(Reply::Taken);
         let is_out = self.connection.send_prepared(head, content);
         // RFC 9110 §9.3.6: what comes behind it is no HTTP, and nobody reads it.

@@ -90,6 +90,13 @@ impl Idle {
         self.received = 0;
     }
 
+    /// The same, but it does not start a time that stands still.
+    pub(crate) fn prolong(&mut self, now: u64) {
+        if let State::Running { .. } = self.state {
+            self.restart(now);
+        }
+    }
+
     /// The handler has what it needs: it is not the peer who is waited for.
     pub(crate) fn stop(&mut self, now: u64) {
         if let State::Running { deadline } = self.state {
@@ -165,6 +172,19 @@ mod tests {
         idle.restart(62_000);
         assert_eq!(idle.deadline(), 66_000);
         assert_eq!((idle.expire(65_999), idle.expire(66_000)), (Expiry::None, Expiry::TimedOut));
+    }
+
+    #[test]
+    fn an_earlier_answer_that_is_taken_does_not_start_a_time_that_stands_still() {
+        let mut idle = Idle::new(0);
+        idle.set(0, 4000);
+        idle.prolong(1000);
+        assert_eq!(idle.deadline(), 5000);
+        idle.stop(2000);
+        idle.prolong(3000);
+        assert_eq!(idle.expire(5000), Expiry::None);
+        idle.resume(10_000);
+        assert_eq!(idle.deadline(), 13_000);
     }
 
     #[test]
