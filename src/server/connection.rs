@@ -246,12 +246,8 @@ impl Socket {
 
     /// See `Dirty`.
     #[cfg(target_os = "linux")]
-    pub(crate) fn show_unsent(&self, show: impl FnOnce(std::os::fd::RawFd, &[u8])) {
-        if let (Some(descriptor), Some(bytes)) =
-            (self.transport.plain_descriptor(), self.outbox.borrow().only_piece())
-        {
-            show(descriptor, bytes);
-        }
+    pub(crate) fn way_out(&self) -> (&Transport, &RefCell<Outbox>) {
+        (&self.transport, &self.outbox)
     }
 
     /// See `Dirty`.

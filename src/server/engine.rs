@@ -108,9 +108,13 @@ impl Dirty {
     /// Calls `show` with the descriptor and what is to be sent, if that is all there is and needs no treatment.
     #[cfg(target_os = "linux")]
     fn show_unsent(&self, show: impl FnOnce(std::os::fd::RawFd, &[u8])) {
-        match self {
-            Self::Socket(socket) => socket.show_unsent(show),
-            Self::Connection(connection) => connection.show_unsent(show),
+        let (transport, outbox) = match self {
+            Self::Socket(socket) => socket.way_out(),
+            Self::Connection(connection) => connection.way_out(),
+        };
+        if let (Some(descriptor), Some(bytes)) = (transport.plain_descriptor(), outbox.borrow().only_piece())
+        {
+            show(descriptor, bytes);
         }
     }
 
