@@ -28,6 +28,7 @@ const LATE = exact ? 1 : 2;
 const PATIENCE_MS = 60_000;
 const GET = request('GET', '/');
 const KIBIBYTE = 1024;
+const MEBIBYTE = 1024 * KIBIBYTE;
 
 /** What has begun. */
 const runs = [];
@@ -576,7 +577,7 @@ afterwards('a response that is read slowly goes on', async () => {
   while (seconds() - since < T * 1.5) {
     await sleep(T * 0.4);
     client.resume();
-    await sleep(0.005);
+    await client.take(3 * MEBIBYTE);
     client.pause();
   }
   client.resume();
