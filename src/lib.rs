@@ -11,7 +11,7 @@
 //! - [`websocket`]: RFC 6455 without sockets, clock or JavaScript.
 //! - `server`: the engine and its turns, the tasks, the outbox, topics.
 //! - [`http`]: [`http::framing`] without all that too, then hyper, and the way from a request to a WebSocket.
-//! - `binding`: N-API, and the only unsafe code.
+//! - `binding`: N-API, and the unsafe code.
 //! - `fuzzing`: what the fuzz targets do.
 
 #[cfg(any(test, feature = "fuzzing"))]

@@ -1,4 +1,5 @@
-//! The engine for JavaScript: the only code that names N-API, and the only unsafe code.
+//! The engine for JavaScript: the only code that names N-API, and the only unsafe code but for two calls to Linux
+//! (`server::ring`, and the coarse clock of `server::engine`).
 //!
 //! JavaScript (`src/js/`) keeps objects, callbacks and argument rules; it refers to sockets, exchanges and servers by number
 //! ([`Key`]). A number whose thing is gone finds nothing, so a forgotten reference is a value or an exception, never more.
