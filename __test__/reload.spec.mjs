@@ -1,6 +1,9 @@
 // reload(): new handlers and limits at once, for open connections too.
 
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { cleanUp, pair } from './support/connect.mjs';
 import { held } from './support/held.mjs';
@@ -10,6 +13,9 @@ import { serve } from './support/target.mjs';
 import { invalidArgType, missingArgs, throwsExactly } from './support/throws.mjs';
 
 afterEach(cleanUp);
+
+/** A path at which nothing is, and nothing comes to be. */
+const NOBODYS = join(tmpdir(), 'mantou-nobody-listens-here');
 
 const says = (words) => () => new Response(words);
 
@@ -47,7 +53,7 @@ describe('reload', () => {
 
   for (const [what, options, error] of [
     ['port', { port: 70000 }, { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' }],
-    ['hostname beside a unix socket', { hostname: 'localhost', unix: '/tmp/x' }, { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' }],
+    ['hostname beside a unix socket', { hostname: 'localhost', unix: NOBODYS }, { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' }],
     ['idleTimeout', { idleTimeout: 'x' }, { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' }],
     ['id', { id: Symbol('x') }, { name: 'TypeError' }],
   ]) {
@@ -126,10 +132,11 @@ describe('reload', () => {
     const { port } = server;
 
     server.reload({ fetch: says('new'), hostname: '0.0.0.0', port: 1, id: 'new', development: true });
-    server.reload({ fetch: says('new'), unix: '/tmp/nobody-listens-here' });
+    server.reload({ fetch: says('new'), unix: NOBODYS });
 
     assert.deepEqual([server.port, server.hostname, server.id, server.development], [port, '127.0.0.1', 'old', false]);
     assert.deepEqual(server.address, { address: '127.0.0.1', family: 'IPv4', port });
+    assert.equal(existsSync(NOBODYS), false);
   });
 
   test('keeps the limit of bodies', async () => {

@@ -454,13 +454,6 @@ impl Connection {
         (&self.transport, &self.outbox)
     }
 
-    /// See `Dirty`.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn has_sent(&self, count: usize) {
-        self.outbox.borrow_mut().advance(&mut self.server.engine.spares.borrow_mut(), count);
-        self.gain_time();
-    }
-
     /// Gives the kernel what it takes of the outbox; the task waits for the rest. Returns whether nothing is left.
     fn flush(&self) -> bool {
         self.outbox.borrow().is_empty() || (!self.outbox.borrow().is_blocked() && self.flush_with(&[]))
@@ -542,7 +535,7 @@ impl Connection {
     }
 
     /// The peer takes bytes of the outbox. The handler of a request behind them may be at work.
-    fn gain_time(&self) {
+    pub(crate) fn gain_time(&self) {
         self.idle.borrow_mut().prolong(self.server.engine.now());
         self.arm();
     }

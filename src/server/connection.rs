@@ -250,12 +250,6 @@ impl Socket {
         (&self.transport, &self.outbox)
     }
 
-    /// See `Dirty`.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn has_sent(&self, count: usize) {
-        self.outbox.borrow_mut().advance(&mut self.engine().spares.borrow_mut(), count);
-    }
-
     /// Gives the kernel what it takes; the task waits for the rest.
     fn flush(self: &Rc<Self>) {
         self.flush_with(&[]);

@@ -18,10 +18,14 @@ use super::connection::Socket;
 use super::driver::{Driver, Signal};
 use super::event::{Event, EventQueue};
 use super::instance::Server;
+#[cfg(target_os = "linux")]
+use super::outbox::Outbox;
 use super::outbox::Spares;
 #[cfg(target_os = "linux")]
 use super::ring::Ring;
 use super::slots::{Key, Slots};
+#[cfg(target_os = "linux")]
+use super::transport::Transport;
 use crate::http::connection::Connection;
 use crate::http::exchange::Exchange;
 use crate::websocket::deflate::Deflater;
@@ -108,10 +112,7 @@ impl Dirty {
     /// Calls `show` with the descriptor and what is to be sent, if that is all there is and needs no treatment.
     #[cfg(target_os = "linux")]
     fn show_unsent(&self, show: impl FnOnce(std::os::fd::RawFd, &[u8])) {
-        let (transport, outbox) = match self {
-            Self::Socket(socket) => socket.way_out(),
-            Self::Connection(connection) => connection.way_out(),
-        };
+        let (transport, outbox) = self.way_out();
         if let (Some(descriptor), Some(bytes)) = (transport.plain_descriptor(), outbox.borrow().only_piece())
         {
             show(descriptor, bytes);
@@ -120,10 +121,18 @@ impl Dirty {
 
     /// The kernel has taken so many bytes of what it was shown.
     #[cfg(target_os = "linux")]
-    fn has_sent(&self, count: usize) {
+    fn has_sent(&self, spares: &mut Spares, count: usize) {
+        self.way_out().1.borrow_mut().advance(spares, count);
+        if let Self::Connection(connection) = self {
+            connection.gain_time();
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn way_out(&self) -> (&Transport, &RefCell<Outbox>) {
         match self {
-            Self::Socket(socket) => socket.has_sent(count),
-            Self::Connection(connection) => connection.has_sent(count),
+            Self::Socket(socket) => socket.way_out(),
+            Self::Connection(connection) => connection.way_out(),
         }
     }
 }
@@ -468,7 +477,8 @@ impl Engine {
                 // SAFETY: nothing touches an outbox before `submit` has returned.
                 who.show_unsent(|descriptor, bytes| unsafe { ring.push(descriptor, bytes, name) });
             }
-            if ring.submit(|name, count| dirty[name].has_sent(count)).is_err() {
+            let spares = &mut self.spares.borrow_mut();
+            if ring.submit(|name, count| dirty[name].has_sent(spares, count)).is_err() {
                 *place = Some(None);
             }
         }
