@@ -19,6 +19,9 @@ afterEach(killPrograms);
 const folder = mkdtempSync(join(tmpdir(), 'mantou-answers-'));
 after(() => rmSync(folder, { recursive: true }));
 
+/** So much that it is sent at once. */
+const GREETING = 'hello'.padEnd(20_000);
+
 /** A server that answers with the path, in every way there is. */
 const start = () =>
   serve({
@@ -31,7 +34,7 @@ const start = () =>
       if (pathname === '/later') return Promise.resolve().then(() => new Response(pathname));
       return new Response(pathname.padEnd(pathname === '/big' ? 1_000_000 : 0));
     },
-    websocket: { open: (ws) => void ws.send('hello'), message() {} },
+    websocket: { open: (ws) => void ws.send(GREETING), message() {} },
   });
 
 const CANNOT_PIPELINE = !differs('pipelined-requests') && 'there requests are not pipelined';
@@ -59,7 +62,7 @@ describe('answers of one connection', { skip: CANNOT_PIPELINE }, () => {
     assert.equal((await readResponse(client)).text, '/static');
     assert.equal((await readResponse(client)).text, '/plain');
     assert.equal((await client.response()).status, 101);
-    assert.equal((await client.frame()).payload.toString(), 'hello');
+    assert.equal((await client.frame()).payload.toString(), GREETING);
   });
 
   test('go out before the refusal of what is behind them', async () => {
@@ -130,16 +133,17 @@ describe('answers that the kernel refuses at the end of their turn are waited fo
   }
 });
 
+const takeTime = (/** @type {number} */ milliseconds) => {
+  for (const end = performance.now() + milliseconds; performance.now() < end; );
+};
+/** Lets nothing else happen here. Whether it comes to be. */
+const waitFor = (/** @type {string} */ file) => {
+  for (const end = performance.now() + 10_000; performance.now() < end; ) if (existsSync(file)) return true;
+  return false;
+};
+
 test('an answer does not wait for more than one of the handlers that take their time', { timeout: 30_000 }, async () => {
   const [asked, answered] = ['asked', 'answered'].map((name) => join(folder, name));
-  const takeTime = (/** @type {number} */ milliseconds) => {
-    for (const end = performance.now() + milliseconds; performance.now() < end; );
-  };
-  /** Lets nothing else happen here. Whether it comes to be. */
-  const waitFor = (/** @type {string} */ file) => {
-    for (const end = performance.now() + 10_000; performance.now() < end; ) if (existsSync(file)) return true;
-    return false;
-  };
   const server = serve({
     development: false,
     fetch(req) {
@@ -166,6 +170,38 @@ test('an answer does not wait for more than one of the handlers that take their 
     writeFileSync(${JSON.stringify(answered)}, '');
     const [answer] = await once(clients[3].socket, 'data');
     print(String(answer).split('\\r\\n\\r\\n')[1]);
+    process.exit();
+  `);
+
+  assert.equal(await program.line(), 'the others have theirs: true');
+});
+
+test('nor does a message', { timeout: 30_000 }, async () => {
+  const [asked, heard] = ['messages-asked', 'heard'].map((name) => join(folder, name));
+  const server = serve({
+    fetch: (req, own) => void own.upgrade(req),
+    websocket: {
+      message(ws, message) {
+        if (message === 'first') waitFor(asked);
+        if (message === 'last') ws.send(`the others have theirs: ${waitFor(heard)}`);
+        else {
+          takeTime(40);
+          ws.send(message);
+        }
+      },
+    },
+  });
+
+  const program = run(`
+    import { writeFileSync } from 'node:fs';
+    const words = ['first', 'slow', 'slower', 'last'];
+    const clients = await Promise.all(words.map(() => RawClient.open({ port: ${server.port} })));
+    // The first keeps the server busy until all have asked.
+    words.forEach((word, index) => clients[index].text(word));
+    writeFileSync(${JSON.stringify(asked)}, '');
+    await clients[1].frame();
+    writeFileSync(${JSON.stringify(heard)}, '');
+    print((await clients[3].frame()).text);
     process.exit();
   `);
 
