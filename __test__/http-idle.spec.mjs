@@ -567,6 +567,27 @@ afterwards('a response that is not read breaks off', async () => {
   assert.ok(then - since >= T - EARLY && then - since <= T + LATE, `aborted after ${then - since} s`);
 });
 
+for (const [what, targets] of [
+  ['', ['/large']],
+  [', nor that of another request', ['/large', '/']],
+]) {
+  afterwards(`content that comes while the response is not read does not hold the connection${what}`, async () => {
+    const large = new Response(new Uint8Array(MORE_THAN_A_SOCKET_TAKES));
+    const client = await connected(start(never, { routes: { '/large': large } }));
+    client.pause();
+    for (const target of targets) {
+      client.write(request('POST', target, { 'Content-Length': 4 }));
+      await pace(client, T / 16, 'x', 4);
+    }
+
+    await sleep(T + LATE);
+
+    client.resume();
+    await client.ended();
+    assert.ok(client.bytes.length < MORE_THAN_A_SOCKET_TAKES, `${client.bytes.length} bytes came`);
+  });
+}
+
 afterwards('a response that is read slowly goes on', async () => {
   const client = await connected(start(() => new Response(new Uint8Array(MORE_THAN_A_SOCKET_TAKES))));
   client.pause();

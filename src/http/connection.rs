@@ -307,6 +307,23 @@ impl Connection {
         }
     }
 
+    /// Content has come, and it is the handler who is waited for now.
+    fn receive_content(&self, count: usize) {
+        // The time of one that has left goes on.
+        if self.is_half_closed.get() {
+            return;
+        }
+        self.idle.borrow_mut().receive(self.server.engine.now(), count);
+        if !self.waits_for_reader() {
+            self.stop_timer();
+        }
+    }
+
+    /// Whether the peer has yet to take bytes of an answer.
+    fn waits_for_reader(&self) -> bool {
+        self.is_unflushed.get() || self.outbox.borrow().is_blocked()
+    }
+
     /// Takes a whole request past hyper, if it gets a static response or is for a handler, and nothing is on its way.
     fn take_past_hyper(self: &Rc<Self>, request: &Whole<'_>) -> Taken {
         if !self.takes_prepared() || self.exchange.borrow().is_some() {
@@ -411,10 +428,9 @@ impl Connection {
 
     /// Whether an answer prepared without hyper may be sent: nothing is on its way, and the connection goes on.
     pub(crate) fn takes_prepared(&self) -> bool {
-        !self.is_unflushed.get()
+        !self.waits_for_reader()
             && !self.speaks_1_0.get()
             && self.refusal.get().is_none()
-            && !self.outbox.borrow().is_blocked()
             && matches!(*self.fate.borrow(), Fate::Serve)
     }
 
@@ -850,9 +866,8 @@ impl Read for Io {
                         Taken::Announced => return Poll::Pending,
                         Taken::Not => {
                             buf.put_slice(bytes);
-                            // The time of one that has left goes on.
-                            if is_content && !connection.is_half_closed.get() {
-                                connection.idle.borrow_mut().receive(engine.now(), bytes.len());
+                            if is_content {
+                                connection.receive_content(bytes.len());
                             }
                             return Poll::Ready(Ok(()));
                         }

@@ -111,7 +111,6 @@ impl Idle {
         if u128::from(self.received) * 1000 >= u128::from(LEAST_PER_SECOND) * u128::from(self.timeout) {
             self.restart(now);
         }
-        self.stop(now);
     }
 
     /// More content is waited for.
@@ -164,6 +163,7 @@ mod tests {
         let mut idle = Idle::new(0);
         idle.set(0, 4000);
         idle.receive(1000, 100);
+        idle.stop(1000);
         assert_eq!(idle.expire(4000), Expiry::None);
         idle.resume(60_000);
         assert_eq!(idle.deadline(), 63_000, "three seconds were left");
@@ -206,15 +206,12 @@ mod tests {
         idle.set(0, 4000);
         for second in 1..4 {
             idle.receive(second * 1000, 1024);
-            idle.resume(second * 1000);
             assert_eq!(idle.deadline(), 4000);
         }
         let enough = 4 * LEAST_PER_SECOND as usize - 3 * 1024;
         idle.receive(3500, enough - 1);
-        idle.resume(3500);
         assert_eq!(idle.deadline(), 4000);
         idle.receive(3500, 1);
-        idle.resume(3500);
         assert_eq!(idle.deadline(), 7500);
     }
 }
