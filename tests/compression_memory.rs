@@ -2,7 +2,7 @@
 
 use mantou::websocket::extensions::negotiate;
 use mantou::websocket::{
-    Agreed, Compressor, Decompressor, DeflateConfig, Deflater, Event, Inflater, Level, Limits, Opcode,
+    Agreed, Compressor, Decompressor, DeflateConfig, Deflater, Event, Inflater, Kind, Level, Limits, Opcode,
     ProtocolError, Receiver,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -135,7 +135,7 @@ fn a_receiver_costs_what_its_level_says() {
                 deflater.write_frame(&mut wire, Opcode::Text, message, 9);
                 let mut wire = client_frame(&wire);
                 let event = receiver.receive(&mut &mut wire[..], &LIMITS, &mut inflater).unwrap().unwrap();
-                assert!(matches!(event, Event::Text(text) if *text == message[..]));
+                assert!(matches!(event, Event::Message(Kind::Text, text) if *text == message[..]));
             }
         };
         receive(&mut Receiver::new(Some(Decompressor::new(&agreed)))); // the engine has its part

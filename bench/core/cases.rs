@@ -9,7 +9,7 @@ use mantou::websocket::frame::{Opcode, write_frame};
 use mantou::websocket::handshake::{accept, write_response};
 use mantou::websocket::inflate::{Decompressor, Inflater};
 use mantou::websocket::mask::unmask;
-use mantou::websocket::receiver::{Event, Limits, Receiver};
+use mantou::websocket::receiver::{Event, Kind, Limits, Receiver};
 use mantou::websocket::{Agreed, DeflateConfig, Level, extensions};
 
 /// A piece of the core's work.
@@ -23,6 +23,7 @@ pub(crate) struct Case {
 pub(crate) const CASES: &[Case] = &[
     Case { name: "decode 20 B", operations: 64, work: |times| decode(times, 64, &text(20), 1) },
     Case { name: "decode 1 KB", operations: 16, work: |times| decode(times, 16, &text(1024), 1) },
+    Case { name: "decode 1 KB of ASCII", operations: 16, work: |times| decode(times, 16, &json(1024), 1) },
     Case { name: "decode 16 KB", operations: 1, work: |times| decode(times, 1, &text(16 * 1024), 1) },
     Case {
         name: "decode 16 KB in 4 reads",
@@ -77,7 +78,7 @@ fn decode(times: usize, count: usize, message: &[u8], reads: usize) {
         let mut received = 0;
         for mut input in bytes.chunks_mut(wire.len().div_ceil(reads)) {
             while let Some(event) = receive(&mut receiver, &mut input, &mut inflater) {
-                assert!(matches!(event, Event::Text(text) if text.len() == message.len()));
+                assert!(matches!(event, Event::Message(_, text) if text.len() == message.len()));
                 received += 1;
             }
         }
@@ -123,7 +124,7 @@ fn inflate(times: usize, message: &[u8]) {
     for _ in 0..times {
         let mut bytes = wire.clone();
         let event = receive(&mut receiver, &mut &mut bytes[..], &mut inflater);
-        assert!(matches!(event, Some(Event::Text(text)) if *text == *message));
+        assert!(matches!(event, Some(Event::Message(Kind::Text, text)) if *text == *message));
     }
 }
 

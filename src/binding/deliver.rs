@@ -14,6 +14,7 @@ use super::Binding;
 use super::value::{CallbackScope, Failure, Js, Reference, Result, Value};
 use crate::server::connection::Socket;
 use crate::server::event::{BodyError, Content, Ending, Event, Held};
+use crate::websocket::receiver::Kind;
 
 /// The functions of `src/js/` that take events.
 pub(super) struct Callbacks {
@@ -146,14 +147,18 @@ impl Binding {
         let mut queue = self.engine.events.borrow_mut();
         let mut count = 0;
         while count < limit
-            && let Some((socket, is_text, content)) = queue.pop_message()
+            && let Some((socket, kind, content)) = queue.pop_message()
         {
             if socket.is_held() {
-                socket.keep(Held::Message { is_text, content: queue.own(content) });
+                socket.keep(Held::Message { kind, content: queue.own(content) });
                 continue;
             }
             let bytes = queue.bytes(&content);
-            data[count] = if is_text { self.js.string(bytes)? } else { self.js.array_buffer(bytes)? };
+            data[count] = match kind {
+                Kind::Binary => self.js.array_buffer(bytes)?,
+                Kind::Text => self.js.string(bytes)?,
+                Kind::Ascii => self.js.latin1(bytes)?,
+            };
             self.numbers.set(count, socket.key.as_f64());
             count += 1;
             // Its handler decides whether the next one may come.

@@ -63,7 +63,7 @@ impl Said<'_> {
     fn seen(&self) -> Seen {
         let payload = self.payload().into_owned();
         match self {
-            Self::Text(_) => Seen::text(&payload),
+            Self::Text(text) => Seen::Text((*text).to_owned()),
             Self::Binary(_) | Self::Repeated(..) => Seen::Binary(payload),
             Self::Ping(_) => Seen::Ping(payload),
             Self::Pong(_) => Seen::Pong(payload),

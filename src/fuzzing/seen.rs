@@ -1,6 +1,6 @@
 //! What a receiver sees, with bytes of its own, to be compared.
 
-use crate::websocket::{Decompressor, Event, Inflater, Limits, ProtocolError, Receiver};
+use crate::websocket::{Decompressor, Event, Inflater, Kind, Limits, ProtocolError, Receiver};
 
 /// An event, or the end by an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +16,7 @@ pub(super) enum Seen {
 impl Seen {
     pub(super) fn new(received: Result<Event<'_>, ProtocolError>) -> Self {
         match received {
-            Ok(Event::Text(payload)) => Self::text(&payload),
-            Ok(Event::Binary(payload)) => Self::Binary(payload.into_vec()),
+            Ok(Event::Message(kind, payload)) => Self::message(kind, &payload),
             Ok(Event::Ping(payload)) => Self::Ping(payload.to_vec()),
             Ok(Event::Pong(payload)) => Self::Pong(payload.to_vec()),
             Ok(Event::Close { code, reason }) => Self::Close(code, reason.to_owned()),
@@ -25,7 +24,11 @@ impl Seen {
         }
     }
 
-    pub(super) fn text(payload: &[u8]) -> Self {
+    pub(super) fn message(kind: Kind, payload: &[u8]) -> Self {
+        if let Kind::Binary = kind {
+            return Self::Binary(payload.to_vec());
+        }
+        assert!(kind == Kind::Text || payload.is_ascii(), "text is ASCII where it is called so");
         Self::Text(str::from_utf8(payload).expect("text is UTF-8").to_owned())
     }
 }

@@ -540,8 +540,8 @@ impl<'a> Game<'a> {
             let Some(event) = event else { return };
             let own = |content| self.engine.queue().own(content);
             match event {
-                Event::Message { socket, is_text, content } if socket.is_held() => {
-                    socket.keep(Held::Message { is_text, content: own(content) });
+                Event::Message { socket, kind, content } if socket.is_held() => {
+                    socket.keep(Held::Message { kind, content: own(content) });
                 }
                 Event::Ping { socket, content } if socket.is_held() => socket.keep(Held::Ping(own(content))),
                 Event::Pong { socket, content } if socket.is_held() => socket.keep(Held::Pong(own(content))),
@@ -551,9 +551,9 @@ impl<'a> Game<'a> {
                         other => other,
                     }));
                 }
-                Event::Message { socket, is_text, content } => {
+                Event::Message { socket, kind, content } => {
                     let bytes = self.engine.queue().bytes(&content).to_vec();
-                    self.hear(&socket, if is_text { Seen::text(&bytes) } else { Seen::Binary(bytes) });
+                    self.hear(&socket, Seen::message(kind, &bytes));
                 }
                 Event::Ping { socket, content } => {
                     let index = self.index_of(&socket);

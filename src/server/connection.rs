@@ -575,13 +575,9 @@ impl Socket {
             let socket = Rc::clone(self);
             match receiver.receive(&mut bytes, &limits, &mut inflater) {
                 Ok(None) => return,
-                Ok(Some(Received::Text(payload))) => {
+                Ok(Some(Received::Message(kind, payload))) => {
                     let content = queue.keep_payload(payload, end.map(|end| end - bytes.len()));
-                    queue.push(Event::Message { socket, is_text: true, content });
-                }
-                Ok(Some(Received::Binary(payload))) => {
-                    let content = queue.keep_payload(payload, end.map(|end| end - bytes.len()));
-                    queue.push(Event::Message { socket, is_text: false, content });
+                    queue.push(Event::Message { socket, kind, content });
                 }
                 Ok(Some(Received::Ping(payload))) => {
                     let content = queue.keep(payload);

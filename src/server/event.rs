@@ -11,7 +11,7 @@ use super::connection::Socket;
 use super::instance::Server;
 use super::slots::Key;
 use crate::websocket::error::ProtocolError;
-use crate::websocket::receiver::Payload;
+use crate::websocket::receiver::{Kind, Payload};
 
 pub(crate) enum Event {
     /// A request has arrived: its exchange.
@@ -23,7 +23,7 @@ pub(crate) enum Event {
     /// An exchange that JavaScript watches is over.
     Ended { exchange: Key, aborted: bool },
     /// A complete message.
-    Message { socket: Rc<Socket>, is_text: bool, content: Content },
+    Message { socket: Rc<Socket>, kind: Kind, content: Content },
     /// A ping: its pong is owed first.
     Ping { socket: Rc<Socket>, content: Content },
     /// A pong.
@@ -77,7 +77,7 @@ pub(crate) enum BodyError {
 
 /// An event of a socket whose JavaScript is not done with the messages before. Its contents are its own.
 pub(crate) enum Held {
-    Message { is_text: bool, content: Content },
+    Message { kind: Kind, content: Content },
     Ping(Content),
     Pong(Content),
     End(Ending),
@@ -87,7 +87,7 @@ impl Held {
     fn into_event(self, socket: &Rc<Socket>) -> Event {
         let socket = Rc::clone(socket);
         match self {
-            Self::Message { is_text, content } => Event::Message { socket, is_text, content },
+            Self::Message { kind, content } => Event::Message { socket, kind, content },
             Self::Ping(content) => Event::Ping { socket, content },
             Self::Pong(content) => Event::Pong { socket, content },
             Self::End(ending) => Event::End { socket, ending },
@@ -199,10 +199,10 @@ impl EventQueue {
         }
     }
 
-    /// Takes the next event if it is a message: the socket, whether it is text, and the content.
-    pub(crate) fn pop_message(&mut self) -> Option<(Rc<Socket>, bool, Content)> {
+    /// Takes the next event if it is a message.
+    pub(crate) fn pop_message(&mut self) -> Option<(Rc<Socket>, Kind, Content)> {
         match self.undelivered.events.pop_front()? {
-            Event::Message { socket, is_text, content } => Some((socket, is_text, content)),
+            Event::Message { socket, kind, content } => Some((socket, kind, content)),
             other => {
                 self.undelivered.events.push_front(other);
                 None

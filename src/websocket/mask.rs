@@ -1,20 +1,28 @@
 //! Unmasking of client payloads (§5.3).
 
 /// Unmasks (or masks, it is the same) `payload` in place. `offset` is how many bytes of the frame's payload came before
-/// it.
-pub fn unmask(payload: &mut [u8], key: [u8; 4], offset: usize) {
+/// it. Returns whether it is ASCII now: most text is, and then nobody need look at it again to know that it is UTF-8.
+pub fn unmask(payload: &mut [u8], key: [u8; 4], offset: usize) -> bool {
     let key = rotate(key, offset);
     let [a, b, c, d] = key;
     // Eight bytes at a time is the shape that the compiler turns into whole vectors by itself.
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     let (words, rest) = payload.as_chunks_mut::<8>();
+    let mut bits = 0;
     for bytes in words {
-        *bytes = (u64::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
+        let unmasked = u64::from_ne_bytes(*bytes) ^ word;
+        bits |= unmasked;
+        *bytes = unmasked.to_ne_bytes();
     }
     for (byte, key) in rest.iter_mut().zip(key.iter().cycle()) {
         *byte ^= key;
+        bits |= u64::from(*byte);
     }
+    bits & HIGH_BITS == 0
 }
+
+/// Of eight bytes the bits that ASCII has not.
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// The key as it applies `offset` bytes further on.
 pub(super) fn rotate(mut key: [u8; 4], offset: usize) -> [u8; 4] {
@@ -45,6 +53,26 @@ mod tests {
                     unmask(&mut fast[start..start + len], KEY, offset);
                     unmask_byte_by_byte(&mut plain[start..start + len], KEY, offset);
                     assert_eq!(fast, plain, "start {start}, length {len}, offset {offset}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn it_tells_ascii_wherever_the_one_other_byte_stands() {
+        for len in 0..150 {
+            for offset in 0..4 {
+                let masked = |other: Option<usize>| {
+                    let mut payload = vec![0x7F; len];
+                    if let Some(other) = other {
+                        payload[other] = 0x80;
+                    }
+                    unmask_byte_by_byte(&mut payload, KEY, offset);
+                    payload
+                };
+                assert!(unmask(&mut masked(None), KEY, offset), "length {len}");
+                for other in 0..len {
+                    assert!(!unmask(&mut masked(Some(other)), KEY, offset), "{other} of {len}");
                 }
             }
         }

@@ -42,5 +42,5 @@ pub use extensions::{Agreed, DeflateConfig, Level};
 pub use frame::Opcode;
 pub use handshake::{Accept, Refusal};
 pub use inflate::{Decompressor, Inflater};
-pub use receiver::{Event, Limits, Payload, Receiver};
+pub use receiver::{Event, Kind, Limits, Payload, Receiver};
 pub use timers::{Expiry, Idle, IdlePolicy};

@@ -40,10 +40,8 @@ pub struct Limits {
 /// Something a client sent, whole.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// A text message; valid UTF-8.
-    Text(Payload<'a>),
-    /// A binary message.
-    Binary(Payload<'a>),
+    /// A message.
+    Message(Kind, Payload<'a>),
     /// A ping. The same payload is owed back as a pong.
     Ping(&'a [u8]),
     /// A pong.
@@ -55,6 +53,17 @@ pub enum Event<'a> {
         /// The reason; often empty.
         reason: &'a str,
     },
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any bytes.
+    Binary,
+    /// Valid UTF-8.
+    Text,
+    /// Text that was seen to be ASCII. Where nobody looked, that is `Text` too.
+    Ascii,
 }
 
 /// The payload of a message.
@@ -133,10 +142,10 @@ impl Receiver {
                         return Ok(Step::Incomplete);
                     };
                     let kind = self.kind_of(&header, limits)?;
-                    if let Some(payload) = self.take_whole(&header, input) {
+                    if let Some((payload, is_ascii)) = self.take_whole(&header, input) {
                         return match kind {
                             Some(kind) if header.rsv1 => self.decompress(kind, payload, limits, inflater),
-                            Some(kind) => kind.borrowed(payload),
+                            Some(kind) => kind.borrowed(payload, is_ascii),
                             None => return Ok(Step::Control(header.opcode, Some(payload))),
                         }
                         .map(Step::Message);
@@ -201,15 +210,15 @@ impl Receiver {
         if fits { Ok(Some(kind)) } else { Err(ProtocolError::MessageTooBig) }
     }
 
-    /// The unmasked payload of a frame that is a whole message or control frame and lies whole in `input`.
-    fn take_whole<'i>(&self, header: &FrameHeader, input: &mut &'i mut [u8]) -> Option<&'i [u8]> {
+    /// The unmasked payload of a frame that is a whole message or control frame and lies whole in `input`, and whether it is ASCII.
+    fn take_whole<'i>(&self, header: &FrameHeader, input: &mut &'i mut [u8]) -> Option<(&'i [u8], bool)> {
         let alone = header.opcode.is_control() || (header.fin && self.unfinished.is_none());
         if !alone || header.payload_len > input.len() as u64 {
             return None;
         }
         let payload = split_off(input, header.payload_len as usize);
-        unmask(payload, header.key, 0);
-        Some(payload)
+        let is_ascii = unmask(payload, header.key, 0);
+        Some((payload, is_ascii))
     }
 
     /// Appends an unmasked piece to the unfinished message. `rest` is how much of the message is still to come, when its
@@ -241,7 +250,7 @@ impl Receiver {
         if mem::take(&mut self.is_compressed) {
             self.decompress(kind, &message, limits, inflater)
         } else {
-            Ok(kind.checked(Payload::Owned(message)))
+            Ok(Event::Message(kind, Payload::Owned(message)))
         }
     }
 
@@ -261,7 +270,7 @@ impl Receiver {
         if kind == Kind::Text && simdutf8::basic::from_utf8(&message).is_err() {
             return Err(ProtocolError::InvalidUtf8);
         }
-        Ok(kind.checked(message))
+        Ok(Event::Message(kind, message))
     }
 
     /// Ends the connection for the receiver; `control` may still hold the close frame.
@@ -318,30 +327,16 @@ enum Step<'i> {
     Control(Opcode, Option<&'i [u8]>),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Binary,
-}
-
 impl Kind {
     /// The message of this kind that `payload` is.
-    fn borrowed(self, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
-        match self {
-            Self::Binary => Ok(Event::Binary(Payload::Borrowed(payload))),
-            Self::Text if simdutf8::basic::from_utf8(payload).is_ok() => {
-                Ok(Event::Text(Payload::Borrowed(payload)))
-            }
-            Self::Text => Err(ProtocolError::InvalidUtf8),
-        }
-    }
-
-    /// The message of this kind that `payload` is, which was found to be UTF-8 if it has to be.
-    fn checked(self, payload: Payload<'_>) -> Event<'_> {
-        match self {
-            Self::Text => Event::Text(payload),
-            Self::Binary => Event::Binary(payload),
-        }
+    fn borrowed(self, payload: &[u8], is_ascii: bool) -> Result<Event<'_>, ProtocolError> {
+        let kind = match self {
+            Self::Binary => Self::Binary,
+            _ if is_ascii => Self::Ascii,
+            _ if simdutf8::basic::from_utf8(payload).is_ok() => Self::Text,
+            _ => return Err(ProtocolError::InvalidUtf8),
+        };
+        Ok(Event::Message(kind, Payload::Borrowed(payload)))
     }
 }
 
@@ -490,8 +485,11 @@ mod tests {
             let utf8 = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text is UTF-8");
             seen.push(match receiver.receive(&mut input, limits, &mut inflater) {
                 Ok(None) => break,
-                Ok(Some(Event::Text(payload))) => Seen::Text(utf8(&payload)),
-                Ok(Some(Event::Binary(payload))) => Seen::Binary(payload.into_vec()),
+                Ok(Some(Event::Message(Kind::Binary, payload))) => Seen::Binary(payload.into_vec()),
+                Ok(Some(Event::Message(kind, payload))) => {
+                    assert!(kind == Kind::Text || payload.is_ascii());
+                    Seen::Text(utf8(&payload))
+                }
                 Ok(Some(Event::Ping(payload))) => Seen::Ping(payload.to_vec()),
                 Ok(Some(Event::Pong(payload))) => Seen::Pong(payload.to_vec()),
                 Ok(Some(Event::Close { code, reason })) => Seen::Close(code, reason.to_owned()),
@@ -577,14 +575,14 @@ mod tests {
         let range = bytes.as_ptr_range();
         let mut input = &mut bytes[..];
         let (mut receiver, mut inflater) = (Receiver::new(None), Inflater::default());
-        let Ok(Some(Event::Text(Payload::Borrowed(hello)))) =
+        let Ok(Some(Event::Message(Kind::Ascii, Payload::Borrowed(hello)))) =
             receiver.receive(&mut input, &LIMITS, &mut inflater)
         else {
             panic!()
         };
         assert!(hello == b"hello" && range.contains(&hello.as_ptr()));
         assert_eq!(hello.as_ptr_range().end, input.as_ptr(), "its last byte is the last that was taken");
-        let Ok(Some(Event::Binary(Payload::Borrowed(sevens)))) =
+        let Ok(Some(Event::Message(Kind::Binary, Payload::Borrowed(sevens)))) =
             receiver.receive(&mut input, &LIMITS, &mut inflater)
         else {
             panic!()
@@ -754,7 +752,7 @@ mod tests {
         for mut piece in bytes.chunks(10).map(<[u8]>::to_vec) {
             match receiver.receive(&mut &mut piece[..], &LIMITS, &mut inflater) {
                 Ok(None) => {}
-                Ok(Some(Event::Binary(Payload::Owned(payload)))) => {
+                Ok(Some(Event::Message(Kind::Binary, Payload::Owned(payload)))) => {
                     return assert_eq!(payload.capacity(), 999);
                 }
                 other => panic!("{other:?}"),
@@ -1087,7 +1085,8 @@ mod tests {
         for _ in 0..2 {
             let mut bytes = frame(COMPRESSED_TEXT, HELLO);
             let received = receiver.receive(&mut &mut bytes[..], &LIMITS, &mut inflater);
-            assert!(matches!(received, Ok(Some(Event::Text(Payload::Inflated(b"Hello"))))), "{received:?}");
+            let hello = Event::Message(Kind::Text, Payload::Inflated(b"Hello"));
+            assert_eq!(received, Ok(Some(hello)));
             assert_eq!(receiver.message.capacity(), 0);
         }
     }
