@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use futures_util::stream::{FuturesUnordered, Stream};
 use tokio::runtime::Handle;
@@ -24,6 +24,7 @@ use super::outbox::Spares;
 #[cfg(target_os = "linux")]
 use super::ring::Ring;
 use super::slots::{Key, Slots};
+use super::time;
 #[cfg(target_os = "linux")]
 use super::transport::Transport;
 use crate::http::connection::Connection;
@@ -73,7 +74,7 @@ pub(crate) struct Engine {
     pub(crate) alarms: RefCell<Slots<Waker>>,
     /// When the host will call because of `wake_after`.
     armed: Cell<u64>,
-    began: Instant,
+    began: Duration,
     /// The second since 1970 for which a date was made last, and that date.
     date: Cell<(u64, Date)>,
     pub(crate) sockets: RefCell<Slots<Rc<Socket>>>,
@@ -81,7 +82,7 @@ pub(crate) struct Engine {
     pub(crate) servers: RefCell<Slots<Rc<Server>>>,
     is_turning: Cell<bool>,
     /// When the dirty ones were flushed last, or the turn began.
-    flushed_at: Cell<Tick>,
+    flushed_at: Cell<Duration>,
     settles_soon: Cell<bool>,
     turns_soon: Cell<bool>,
     keeps_alive: Cell<bool>,
@@ -176,13 +177,13 @@ impl Engine {
             clock: RefCell::new(Clock::new()),
             alarms: RefCell::new(Slots::new()),
             armed: Cell::new(u64::MAX),
-            began: Instant::now(),
+            began: time::monotonic(),
             date: Cell::new((u64::MAX, Date::default())),
             sockets: RefCell::new(Slots::new()),
             exchanges: RefCell::new(Slots::new()),
             servers: RefCell::new(Slots::new()),
             is_turning: Cell::new(false),
-            flushed_at: Cell::new(tick()),
+            flushed_at: Cell::new(time::monotonic()),
             settles_soon: Cell::new(false),
             turns_soon: Cell::new(false),
             keeps_alive: Cell::new(false),
@@ -195,14 +196,12 @@ impl Engine {
 
     /// Milliseconds since the engine began.
     pub(crate) fn now(&self) -> u64 {
-        self.began.elapsed().as_millis() as u64
+        (time::monotonic() - self.began).as_millis() as u64
     }
 
     /// The date of now as HTTP writes it.
     pub(crate) fn date(&self) -> Date {
-        // A clock that stands before 1970 is at its first second.
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let second = since.as_secs();
+        let second = time::since_epoch().as_secs();
         let (made, date) = self.date.get();
         if made == second {
             return date;
@@ -253,7 +252,7 @@ impl Engine {
     /// Remembers who has something to flush.
     pub(crate) fn mark_dirty(&self, who: Dirty) {
         // Nobody waits for what takes the handlers of others long.
-        if self.is_turning.get() && self.flushed_at.get() != tick() {
+        if self.is_turning.get() && self.flushed_at.get() != time::monotonic() {
             self.flush_dirty();
         }
         self.dirty.borrow_mut().push(who);
@@ -262,7 +261,7 @@ impl Engine {
     /// An answer is whole: it waits for the others of its turn, unless that has gone on for long.
     pub(crate) fn mark_answered(&self, connection: &Rc<Connection>) {
         self.dirty.borrow_mut().push(Dirty::Connection(Rc::clone(connection)));
-        if self.flushed_at.get() != tick() {
+        if self.flushed_at.get() != time::monotonic() {
             self.flush_dirty();
         }
     }
@@ -313,7 +312,7 @@ impl Engine {
         }
         let _over = OnDrop(|| self.is_turning.set(false));
         self.turns_soon.set(false);
-        self.flushed_at.set(tick());
+        self.flushed_at.set(time::monotonic());
         self.driver.poll_io();
         let mut has_worked = self.run_ready();
         self.fire_deadlines();
@@ -445,7 +444,7 @@ impl Engine {
         if dirty.is_empty() {
             return;
         }
-        self.flushed_at.set(tick());
+        self.flushed_at.set(time::monotonic());
         #[cfg(target_os = "linux")]
         self.send_together(&dirty);
         for who in dirty.drain(..) {
@@ -524,28 +523,6 @@ impl Engine {
     pub(crate) fn queue(&self) -> Ref<'_, EventQueue> {
         self.events.borrow()
     }
-}
-
-/// What a clock says that is cheap to read and ticks every 1 to 10 ms.
-#[cfg(target_os = "linux")]
-type Tick = (i64, i64);
-
-#[cfg(target_os = "linux")]
-fn tick() -> Tick {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the out pointer is valid. The clock is as old as Linux 2.6.32.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
-    (now.tv_sec, now.tv_nsec)
-}
-
-/// As long as that does not change there is no hurry.
-#[cfg(not(target_os = "linux"))]
-type Tick = u128;
-
-#[cfg(not(target_os = "linux"))]
-fn tick() -> Tick {
-    static BEGAN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-    BEGAN.elapsed().as_millis() / 4
 }
 
 struct OnDrop<F: FnMut()>(F);

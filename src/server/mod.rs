@@ -19,6 +19,7 @@ pub(crate) mod publication;
 mod ring;
 pub(crate) mod slots;
 pub(crate) mod subscriptions;
+pub(crate) mod time;
 pub(crate) mod tls;
 pub(crate) mod topics;
 pub(crate) mod transport;
