@@ -1,4 +1,4 @@
-//! One HTTP connection: hyper over a transport, until it ends, is cut, or becomes a WebSocket.
+//! One HTTP connection: what goes past hyper, and hyper over a transport for the rest, until it ends, is cut, or becomes a WebSocket.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -103,6 +103,8 @@ const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
 const HANDSHAKE: u64 = 10_000;
 /// How long a finished connection waits for the peer's FIN, in milliseconds.
 const LINGER: u64 = 2_000;
+/// Bytes of a read until hyper says how much it likes to read.
+const FIRST_READ: usize = 8 * 1024;
 /// Reads of one connection before the others get their turn.
 const READS_PER_POLL: usize = 4;
 
@@ -151,20 +153,17 @@ async fn serve(connection: Rc<Connection>) {
         connection.part(b"").await;
         return;
     }
-    let mut http = http1::Builder::new()
-        .half_close(true)
-        .max_buf_size(64 * 1024)
-        .max_headers(MAX_FIELDS)
-        .serve_connection(Io(Rc::clone(&connection)), Dispatch(Rc::clone(&connection)));
+    // Most connections never need it, and those are small.
+    let mut http: Option<Box<http1::Connection<Io, Dispatch>>> = None;
     let mut farewell: &[u8] = b"";
-    let end = poll_fn(|cx| {
+    let has_body_failed = poll_fn(|cx| {
         *connection.waker.borrow_mut() = Some(cx.waker().clone());
         if matches!(*connection.fate.borrow(), Fate::Cut | Fate::Reset | Fate::Upgrade(..)) {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(false);
         }
         // Nothing is read for answers that nobody takes.
         if connection.poll_unblocked(cx).is_pending() {
-            return connection.poll_half_close(cx);
+            return connection.poll_half_close(cx).map(|()| false);
         }
         match &*connection.fate.borrow() {
             Fate::Serve => {}
@@ -174,33 +173,44 @@ async fn serve(connection: Rc<Connection>) {
             Fate::Finish if connection.reveal() => {}
             Fate::Finish => {
                 connection.is_finishing.set(true);
-                Pin::new(&mut http).graceful_shutdown();
+                let Some(http) = &mut http else { return Poll::Ready(false) };
+                Pin::new(&mut **http).graceful_shutdown();
             }
-            Fate::Cut | Fate::Reset | Fate::Upgrade(..) => return Poll::Ready(Ok(())),
+            Fate::Cut | Fate::Reset | Fate::Upgrade(..) => return Poll::Ready(false),
         }
-        if let Poll::Ready(end) = http.poll_without_shutdown(cx) {
-            return Poll::Ready(end);
+        if http.is_none() {
+            match connection.poll_past_hyper(cx) {
+                Poll::Ready(Ok(true)) => http = Some(Box::new(begin_http(&connection))),
+                // The peer has ended its side, or is gone.
+                Poll::Ready(Ok(false) | Err(_)) => return Poll::Ready(false),
+                Poll::Pending => {}
+            }
+        }
+        if let Some(http) = &mut http
+            && let Poll::Ready(end) = http.poll_without_shutdown(cx)
+        {
+            return Poll::Ready(end.is_err_and(|error| error.is_user()));
         }
         if let Some(refusal) =
             connection.refusal.get().filter(|_| connection.is_quiet() && connection.flush())
         {
             farewell = refusal.answer();
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(false);
         }
-        connection.poll_half_close(cx)
+        connection.poll_half_close(cx).map(|()| false)
     })
     .await;
 
+    drop(http);
     match connection.fate.replace(Fate::Cut) {
         Fate::Upgrade(socket) => {
-            // hyper has nothing but content of the handshake, if anything.
-            drop(http);
+            // hyper had nothing but content of the handshake, if anything.
             let mut framing = connection.framing.borrow_mut();
             let content = framing.content_left().unwrap_or(0);
             let mut early = framing.take_rest();
             early.shrink_to_fit();
             drop(framing);
-            // A new, small task: an idle WebSocket does not carry hyper's state.
+            // A new, small task: an idle WebSocket does not carry what HTTP needs.
             let engine = Rc::clone(&connection.server.engine);
             // JavaScript lets go of the exchange when its handler returns.
             connection.exchange.take();
@@ -208,26 +218,32 @@ async fn serve(connection: Rc<Connection>) {
             engine.spawn(Life::new(socket, early, usize::try_from(content).unwrap_or(usize::MAX)));
         }
         Fate::Cut => {
-            drop(http);
             connection.leave();
             connection.give_up_refused();
             connection.part(b"").await;
         }
         Fate::Reset => {
-            drop(http);
             connection.leave();
             connection.reset();
         }
         Fate::Serve | Fate::Finish => {
-            drop(http);
             connection.leave();
-            match end {
-                // A body of ours that failed on its way.
-                Err(error) if error.is_user() => connection.reset(),
-                Ok(()) | Err(_) => connection.part(farewell).await,
+            if has_body_failed {
+                connection.reset();
+            } else {
+                connection.part(farewell).await;
             }
         }
     }
+}
+
+/// hyper, for all that is not answered past it from now on.
+fn begin_http(connection: &Rc<Connection>) -> http1::Connection<Io, Dispatch> {
+    http1::Builder::new()
+        .half_close(true)
+        .max_buf_size(64 * 1024)
+        .max_headers(MAX_FIELDS)
+        .serve_connection(Io(Rc::clone(connection)), Dispatch(Rc::clone(connection)))
 }
 
 impl Connection {
@@ -352,6 +368,82 @@ impl Connection {
         self.begin_request(false);
         self.send_prepared(&head, content);
         Taken::Answered
+    }
+
+    /// Takes requests past hyper, until there is something for hyper to read. Returns false at the end of the stream.
+    fn poll_past_hyper(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if !self.handed_over.borrow().is_empty() {
+            return Poll::Ready(Ok(true));
+        }
+        self.poll_input(cx, FIRST_READ, |bytes| {
+            *self.handed_over.borrow_mut() = Bytes::copy_from_slice(bytes);
+        })
+    }
+
+    /// Waits for bytes that are not taken past hyper, and gives at most `room` of them. Returns false at the end of the stream.
+    fn poll_input(
+        self: &Rc<Self>,
+        cx: &mut Context<'_>,
+        room: usize,
+        give: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<bool>> {
+        // The next request waits its turn.
+        if self.withholds() {
+            return Poll::Pending;
+        }
+        let engine = &self.server.engine;
+        let mut framing = self.framing.borrow_mut();
+        let mut scratch = engine.scratch.borrow_mut();
+        let room = room.min(scratch.len());
+        // What has been kept comes first.
+        let mut fresh = 0;
+        let mut reads_left = READS_PER_POLL;
+        loop {
+            let is_content = framing.is_in_content();
+            let is_answered = match framing.receive_request(&mut scratch[..fresh], room) {
+                Ok(([], _)) => false,
+                Ok((bytes, whole)) => match whole.map_or(Taken::Not, |whole| self.take_past_hyper(&whole)) {
+                    Taken::Answered => true,
+                    Taken::Announced => return Poll::Pending,
+                    Taken::Not => {
+                        give(bytes);
+                        if is_content {
+                            self.receive_content(bytes.len());
+                        }
+                        return Poll::Ready(Ok(true));
+                    }
+                },
+                Err(refusal) => {
+                    drop((framing, scratch));
+                    // The connection ends without hyper.
+                    self.refuse(refusal);
+                    return Poll::Pending;
+                }
+            };
+            fresh = 0;
+            if reads_left == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            reads_left -= 1;
+            // Another request may be here already.
+            if is_answered {
+                continue;
+            }
+            match self.transport.poll_read(cx, &mut ReadBuf::new(&mut scratch[..room])) {
+                Poll::Pending => {
+                    if framing.is_in_content() {
+                        self.idle.borrow_mut().resume(engine.now());
+                        self.arm();
+                    }
+                    return Poll::Pending;
+                }
+                // Behind its end nothing is waited for, and by `part` not for long.
+                Poll::Ready(Ok(0)) if !self.flush() => return Poll::Pending,
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(false)),
+                Poll::Ready(count) => fresh = count?,
+            }
+        }
     }
 
     /// Has hyper hear of the request being answered, if it has not. Returns whether it is about to.
@@ -641,7 +733,7 @@ impl Connection {
 
     /// hyper reads nothing but content that is asked for while a request is being answered; this notices a client that goes away
     /// meanwhile. A FIN aborts the request's signal, an error also ends the connection.
-    fn poll_half_close(&self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+    fn poll_half_close(&self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(exchange) = self.exchange.borrow().clone() else { return Poll::Pending };
         if self.is_half_closed.get() || exchange.reads_body() {
             return Poll::Pending;
@@ -659,7 +751,7 @@ impl Connection {
             Ok(_) => self.half_close(),
             Err(_) => {
                 *self.fate.borrow_mut() = Fate::Cut;
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(());
             }
         }
         Poll::Pending
@@ -845,65 +937,8 @@ impl Read for Io {
             buf.put_slice(&request.split_to(count));
             return Poll::Ready(Ok(()));
         }
-        // The next request waits its turn.
-        if connection.withholds() {
-            return Poll::Pending;
-        }
-        let engine = &connection.server.engine;
-        let mut framing = connection.framing.borrow_mut();
-        let mut scratch = engine.scratch.borrow_mut();
-        let room = buf.remaining().min(scratch.len());
-        // What has been kept comes first.
-        let mut fresh = 0;
-        let mut reads_left = READS_PER_POLL;
-        loop {
-            let is_content = framing.is_in_content();
-            let is_answered = match framing.receive_request(&mut scratch[..fresh], room) {
-                Ok(([], _)) => false,
-                Ok((bytes, whole)) => {
-                    match whole.map_or(Taken::Not, |whole| connection.take_past_hyper(&whole)) {
-                        Taken::Answered => true,
-                        Taken::Announced => return Poll::Pending,
-                        Taken::Not => {
-                            buf.put_slice(bytes);
-                            if is_content {
-                                connection.receive_content(bytes.len());
-                            }
-                            return Poll::Ready(Ok(()));
-                        }
-                    }
-                }
-                Err(refusal) => {
-                    drop((framing, scratch));
-                    connection.refuse(refusal);
-                    // The connection ends without hyper.
-                    return Poll::Pending;
-                }
-            };
-            fresh = 0;
-            if reads_left == 0 {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            reads_left -= 1;
-            // Another request may be here already.
-            if is_answered {
-                continue;
-            }
-            match connection.transport.poll_read(cx, &mut ReadBuf::new(&mut scratch[..room])) {
-                Poll::Pending => {
-                    if framing.is_in_content() {
-                        connection.idle.borrow_mut().resume(engine.now());
-                        connection.arm();
-                    }
-                    return Poll::Pending;
-                }
-                // Behind its end hyper waits for nothing, and `part` not for long.
-                Poll::Ready(Ok(0)) if !connection.flush() => return Poll::Pending,
-                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
-                Poll::Ready(count) => fresh = count?,
-            }
-        }
+        // Without a byte it is the end.
+        connection.poll_input(cx, buf.remaining(), |bytes| buf.put_slice(bytes)).map_ok(drop)
     }
 }
 
