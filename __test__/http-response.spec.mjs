@@ -573,7 +573,7 @@ for (const [whose, Response] of Object.entries(classes)) {
         ['an async generator throws', '(async function* () { if (first()) yield "first"; await later(); throw new Error("x"); })()'],
       ]) {
         for (const early of [true, false]) {
-          test(`resets the connection when ${what} ${early ? 'before' : 'after'} the first byte, without calling error`, async () => {
+          test(`resets the connection when ${what} ${early ? 'before' : 'after'} the first byte, and tells nobody`, async () => {
             const program = run(`
           let firsts = ${early ? 0 : 1};
           const first = () => firsts-- > 0;
@@ -583,7 +583,10 @@ for (const [whose, Response] of Object.entries(classes)) {
           const server = serve({
             development: false,
             fetch(req, own) {
-              if (req.url.endsWith('/fails')) return new Response(${stream});
+              if (req.url.endsWith('/fails')) {
+                req.signal.addEventListener('abort', () => print('the signal aborted'));
+                return new Response(${stream});
+              }
               if (req.url.endsWith('/go')) go();
               if (req.url.endsWith('/last')) own.stop();
               return new Response('others are served');

@@ -163,8 +163,13 @@ class StreamedAnswer {
   #fail(error) {
     if (this.#isOver) return;
     this.#finish();
-    if (this.#held !== undefined && this.#onFailure !== undefined) this.#onFailure(error);
-    else engine().failBody(this.#exchange.key);
+    if (this.#held !== undefined && this.#onFailure !== undefined) {
+      this.#onFailure(error);
+      return;
+    }
+    // It is not the client who has left.
+    this.#exchange.end();
+    engine().failBody(this.#exchange.key);
   }
 
   #finish() {
