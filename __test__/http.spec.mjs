@@ -359,6 +359,30 @@ describe('the body of a request', () => {
     assert.deepEqual([response.text, (await readResponse(client)).text], ['early', 'early']);
   });
 
+  for (const isLate of [false, true]) {
+    test(`is not taken for a shorter one when it is read ${isLate ? 'behind' : 'beside'} the answer, and its client has not left`, async () => {
+      const ends = calls('the end of a body');
+      let read;
+      const server = start(({ body, signal }) => {
+        read = async () => {
+          let text = '';
+          try {
+            for await (const piece of body) text += Buffer.from(piece);
+          } catch ({ name }) {
+            text = name;
+          }
+          ends(text, signal.aborted);
+        };
+        if (!isLate) read();
+        return new Response();
+      });
+      await exchange(server, post('abc'));
+      if (isLate) read();
+
+      assert.deepEqual(await ends.next(), ['AbortError', false]);
+    });
+  }
+
   for (const [what, sent, options] of [
     ['that nobody reads', request('POST', '/', { Expect: '100-continue', 'Content-Length': 3 }), {}],
     ['that is too large', request('POST', '/', { Expect: '100-continue', 'Content-Length': 3 }), { maxRequestBodySize: 2 }],
