@@ -783,6 +783,40 @@ describe('a connection', () => {
     });
   }
 
+  for (const [what, head, headers] of [
+    ['the request says Connection: close', 'POST / HTTP/1.1\r\nConnection: close\r\n', {}],
+    ['the request says Connection: close among other things', 'POST / HTTP/1.1\r\nConnection: te, Close\r\n', {}],
+    ['the response says connection: close', 'POST / HTTP/1.1\r\n', { connection: 'close' }],
+    ['the request is HTTP/1.0', 'POST / HTTP/1.0\r\n', {}],
+  ]) {
+    for (const [how, content] of [
+      ['half of the content', 'Content-Length: 6\r\n\r\nabc'],
+      ['half of a chunk', 'Transfer-Encoding: chunked\r\n\r\n6\r\nabc'],
+    ]) {
+      if (head.includes('HTTP/1.0') && content.includes('chunked')) continue;
+      for (const path of ['/', '/route']) {
+        test(`is closed after the response when ${what}, with no more than ${how} there (${path})`, async () => {
+          const respond = () => new Response('x', { headers });
+          const server = start(respond, { idleTimeout: 0, routes: { '/route': respond() } });
+          const { client, response } = await exchange(server, `${head.replace('/', path)}Host: a\r\n${content}`);
+
+          assert.equal(response.text, 'x');
+          if (path === '/' || !headers.connection || differs('connection-field')) assert.equal(await client.ended(), 'FIN');
+        });
+      }
+    }
+  }
+
+  test('is kept after the response when half of the content is there, and takes the rest of it', async () => {
+    const server = start(() => new Response('early'), { idleTimeout: 0 });
+    const { client } = await exchange(server, request('POST', '/', { 'Content-Length': 6 }, 'abc'));
+
+    client.write('def', request('GET', '/', { Connection: 'close' }));
+
+    assert.equal((await readResponse(client)).text, 'early');
+    assert.equal(await client.ended(), 'FIN');
+  });
+
   /** Handlers, and whether the connection goes on behind their answers. */
   const ANSWERS = {
     'a text': [() => new Response('text', { headers: { 'x-mine': '1' } }), true],

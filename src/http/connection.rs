@@ -66,6 +66,8 @@ pub(crate) struct Connection {
     is_ended: Cell<bool>,
     /// hyper knows that the answer in flight is the last one.
     is_finishing: Cell<bool>,
+    /// The request being answered or its answer says that it is the last one (RFC 9112 §9.6).
+    is_last: Cell<bool>,
     /// The next bytes out begin the answer to a HEAD request whose answer to GET would be chunked.
     pub(crate) hides_chunks: Cell<bool>,
     /// The peer's FIN was seen while a request was being answered.
@@ -131,6 +133,7 @@ pub(crate) fn start(server: &Rc<Server>, transport: Transport) {
             handed_over: RefCell::default(),
             is_ended: Cell::new(false),
             is_finishing: Cell::new(false),
+            is_last: Cell::new(false),
             hides_chunks: Cell::new(false),
             is_half_closed: Cell::new(false),
         });
@@ -185,6 +188,9 @@ async fn serve(connection: Rc<Connection>) {
             connection.refusal.get().filter(|_| connection.is_quiet() && connection.flush())
         {
             farewell = refusal.answer();
+            return Poll::Ready(Ok(()));
+        }
+        if connection.is_only_read() {
             return Poll::Ready(Ok(()));
         }
         connection.poll_half_close(cx)
@@ -259,6 +265,14 @@ impl Connection {
     /// Whether no request is being received or answered. The rest of a content that nobody wants is none.
     fn is_idle(&self) -> bool {
         self.is_quiet() && !self.is_in_head()
+    }
+
+    /// Whether the last answer has gone out, and hyper goes on for the rest of a content that nobody wants: the client may never send it.
+    fn is_only_read(&self) -> bool {
+        (self.is_last.get() || self.is_finishing.get())
+            && self.has_served.get()
+            && self.is_quiet()
+            && self.framing.borrow().is_in_content()
     }
 
     /// Ends a connection that waits for another request than its first. Returns whether it is one.
@@ -600,6 +614,9 @@ impl Connection {
         if self.server.is_stopping() {
             self.rouse();
         }
+        if has_option(response.headers(), "close") {
+            self.is_last.set(true);
+        }
         self.show_life();
         // Before it writes this, hyper may read another request.
         self.is_unflushed.set(true);
@@ -695,7 +712,10 @@ impl Service<Request<Incoming>> for Dispatch {
 
     fn call(&self, request: Request<Incoming>) -> Answer {
         let connection = &self.0;
-        connection.speaks_1_0.set(request.version() == Version::HTTP_10);
+        let speaks_1_0 = request.version() == Version::HTTP_10;
+        connection.speaks_1_0.set(speaks_1_0);
+        let wants_more = !speaks_1_0 || has_option(request.headers(), "keep-alive");
+        connection.is_last.set(!wants_more || has_option(request.headers(), "close"));
         let withheld = connection.exchange.borrow().clone().filter(|exchange| exchange.is_withheld());
         if let Some(exchange) = withheld {
             exchange.reveal();
@@ -755,6 +775,13 @@ impl Answer {
     }
 }
 
+/// Whether the Connection field names an option (RFC 9110 §7.6.1).
+fn has_option(fields: &HeaderMap, option: &str) -> bool {
+    let values = fields.get_all(header::CONNECTION).into_iter();
+    let mut named = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    named.any(|name| name.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+}
+
 fn not_found() -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = http::StatusCode::NOT_FOUND;
@@ -792,7 +819,10 @@ impl Future for Answer {
                         self.0 = Waiting::Answer(exchange);
                         return Poll::Pending;
                     };
-                    exchange.connection.is_unflushed.set(true);
+                    if has_option(response.headers(), "close") {
+                        connection.is_last.set(true);
+                    }
+                    connection.is_unflushed.set(true);
                     return Poll::Ready(Ok(response));
                 }
                 Waiting::Given(response) => return Poll::Ready(Ok(*response)),
