@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
 import { differs } from './differences.mjs';
 import { calls } from './support/calls.mjs';
@@ -806,6 +808,31 @@ describe('a connection', () => {
       }
     }
   }
+
+  test('is not reset behind its last response while content comes that nobody reads', {
+    skip: isOracle && 'there it is',
+    timeout: 30_000,
+  }, async () => {
+    const server = start(() => new Response('early'), { idleTimeout: 0 });
+    const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+    const received = [];
+    socket.on('data', (data) => received.push(data));
+    const ended = once(socket, 'end');
+    const piece = 'x'.repeat(100_000);
+
+    socket.write(`POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${40 * piece.length}\r\n\r\n`);
+    await ended;
+    // Longer than a silent client would be waited for.
+    for (let pieces = 0; pieces < 40; pieces++) {
+      socket.write(piece);
+      await new Promise((resolve) => setTimeout(resolve, 75));
+    }
+    const closed = once(socket, 'close');
+    socket.end();
+
+    assert.deepEqual(await closed, [false]);
+    assert.match(Buffer.concat(received).toString(), /early$/);
+  });
 
   test('is kept after the response when half of the content is there, and takes the rest of it', async () => {
     const server = start(() => new Response('early'), { idleTimeout: 0 });

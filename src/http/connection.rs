@@ -21,7 +21,7 @@ use tokio::io::ReadBuf;
 use super::body::ResponseBody;
 use super::exchange::{Exchange, drain};
 use super::framing::{Framing, MAX_FIELDS, Refusal, Whole};
-use super::idle::{self, Expiry, Idle};
+use super::idle::{self, Expiry, Idle, LEAST_PER_SECOND};
 use super::routes::Way;
 use super::static_route::StaticRoute;
 use crate::server::alarm::Alarm;
@@ -103,8 +103,10 @@ const SMALL: usize = 4096;
 const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
 /// How long a client may take for its TLS handshake, in milliseconds.
 const HANDSHAKE: u64 = 10_000;
-/// How long a finished connection waits for the peer's FIN, in milliseconds.
+/// How long a finished connection waits for the peer's FIN, in milliseconds; again and again while content comes that nobody wants.
 const LINGER: u64 = 2_000;
+/// Bytes of that in this time below which it has been long enough: those that a body must come at.
+const LEAST_PER_LINGER: u64 = LEAST_PER_SECOND * LINGER / 1_000;
 /// Reads of one connection before the others get their turn.
 const READS_PER_POLL: usize = 4;
 
@@ -151,7 +153,7 @@ pub(crate) fn start(server: &Rc<Server>, transport: Transport) {
 async fn serve(connection: Rc<Connection>) {
     if !connection.shake_hands().await {
         connection.leave();
-        connection.part(b"").await;
+        connection.part(b"", 0).await;
         return;
     }
     let mut http = http1::Builder::new()
@@ -217,7 +219,7 @@ async fn serve(connection: Rc<Connection>) {
             drop(http);
             connection.leave();
             connection.give_up_refused();
-            connection.part(b"").await;
+            connection.part(b"", 0).await;
         }
         Fate::Reset => {
             drop(http);
@@ -230,7 +232,11 @@ async fn serve(connection: Rc<Connection>) {
             match end {
                 // A body of ours that failed on its way.
                 Err(error) if error.is_user() => connection.reset(),
-                Ok(()) | Err(_) => connection.part(farewell).await,
+                Ok(()) | Err(_) => {
+                    let most = connection.server.http.max_request_body_size;
+                    let content = connection.framing.borrow().content_left().unwrap_or(most);
+                    connection.part(farewell, content).await;
+                }
             }
         }
     }
@@ -666,10 +672,12 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Sends the last bytes and FIN, then reads and discards until the peer's FIN, so that no RST overtakes them; but not for ever.
-    async fn part(&self, farewell: &[u8]) {
+    /// Sends the last bytes and FIN, then reads and discards until the peer's FIN, so that no RST overtakes them; but not for ever. Who is still
+    /// to send so much `content` may do so before it looks at the answer.
+    async fn part(&self, farewell: &[u8], mut content: u64) {
         let engine = &self.server.engine;
         let mut lingering = None;
+        let mut received = 0;
         let mut is_finished = false;
         if !farewell.is_empty() {
             let mut outbox = self.outbox.borrow_mut();
@@ -684,12 +692,19 @@ impl Connection {
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
             }
             if lingering.as_ref().is_none_or(Lingering::is_over) {
-                return Poll::Ready(());
+                if lingering.is_none() || received < LEAST_PER_LINGER || content == 0 {
+                    return Poll::Ready(());
+                }
+                received = 0;
+                *lingering = Lingering::begin(engine, LINGER, false, cx.waker());
             }
             let mut scratch = engine.scratch.borrow_mut();
             for _ in 0..READS_PER_POLL {
                 match ready!(self.transport.poll_read(cx, &mut ReadBuf::new(&mut scratch))) {
-                    Ok(count) if count > 0 => {}
+                    Ok(count) if count > 0 => {
+                        received += count as u64;
+                        content = content.saturating_sub(count as u64);
+                    }
                     // Its FIN may come before the last bytes are out.
                     Ok(_) if !is_finished => return Poll::Pending,
                     _ => return Poll::Ready(()),
