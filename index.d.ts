@@ -300,7 +300,8 @@ export declare class CookieMap implements Iterable<[string, string]> {
   set(name: string, value: string, options?: CookieInit): void;
   set(cookie: Cookie | CookieInit): void;
   /**
-   * Removes a cookie, and has the client do so: with the `path` and `domain` that it was set with, "/" and none by default.
+   * Removes a cookie, and has the client do so: with the `path` and `domain` that it was set with, "/" and none by default. A name that begins
+   * with "__Secure-" or "__Host-" is sent with Secure.
    *
    * @throws TypeError "Cookie name is required", "Options must be an object", and the errors of {@link Cookie}
    */

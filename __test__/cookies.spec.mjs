@@ -25,6 +25,7 @@ function linesAfter(change) {
 
 const DEFAULTS = 'Path=/; SameSite=Lax';
 const DELETED = 'Expires=Thu, 01 Jan 1970 00:00:00 GMT; SameSite=Lax';
+const SECURELY_DELETED = 'Expires=Thu, 01 Jan 1970 00:00:00 GMT; Secure; SameSite=Lax';
 
 describe('a CookieMap', () => {
   for (const [field, pairs] of [
@@ -184,6 +185,8 @@ describe('a CookieMap', () => {
     ['an object', (map) => map.delete({ name: 'a', path: '/x' }), `a=; Path=/x; ${DELETED}`],
     ['a Cookie', (map) => map.delete(new Cookie('a', '1', { path: '/q' })), `a=; Path=/q; ${DELETED}`],
     ['no path', (map) => map.delete('a', { path: '' }), `a=; ${DELETED}`],
+    ['a name that is for secure cookies', (map) => map.delete('__Secure-a'), `__Secure-a=; Path=/; ${SECURELY_DELETED}`],
+    ['a name that is for those of a host', (map) => map.delete('__HOST-a'), `__HOST-a=; Path=/; ${SECURELY_DELETED}`],
     ['other options, which mean nothing', (map) => map.delete('a', { secure: true, maxAge: 5 }), `a=; Path=/; ${DELETED}`],
   ]) {
     test(`deletes ${what}`, () => {

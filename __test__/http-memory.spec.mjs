@@ -61,8 +61,8 @@ async function start(handler) {
   return { port, ask };
 }
 
-function open(port) {
-  const socket = connect({ port, host: '127.0.0.1' });
+function open(port, allowHalfOpen = false) {
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen });
   sockets.add(socket);
   return socket;
 }
@@ -77,9 +77,12 @@ async function settled(number, ask) {
   }
 }
 
-/** Sends a body as fast as the server takes it: `answer` comes with the end of the connection, `sent()` is what has left this process. */
+/**
+ * Sends a body as fast as the server takes it, also behind the answer and its FIN: `answer` comes with the end of both, `sent()` is what has
+ * left this process.
+ */
 function upload(port, size) {
-  const socket = open(port);
+  const socket = open(port, true);
   const piece = Buffer.alloc(MEGABYTE, 'a');
   socket.write(`POST /?size=${size} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${size}\r\n\r\n`);
   let text = '';
@@ -90,7 +93,8 @@ function upload(port, size) {
     for (let left = size; left > 0; left -= piece.length) {
       if (!socket.write(piece)) await once(socket, 'drain');
     }
-    await once(socket, 'close');
+    if (!socket.readableEnded) await once(socket, 'end');
+    socket.end();
     return text;
   };
   return { answer: sending(), sent: () => socket.bytesWritten - socket.writableLength };

@@ -573,7 +573,7 @@ for (const [whose, Response] of Object.entries(classes)) {
         ['an async generator throws', '(async function* () { if (first()) yield "first"; await later(); throw new Error("x"); })()'],
       ]) {
         for (const early of [true, false]) {
-          test(`resets the connection when ${what} ${early ? 'before' : 'after'} the first byte, without calling error`, async () => {
+          test(`resets the connection when ${what} ${early ? 'before' : 'after'} the first byte, and tells nobody`, async () => {
             const program = run(`
           let firsts = ${early ? 0 : 1};
           const first = () => firsts-- > 0;
@@ -583,7 +583,10 @@ for (const [whose, Response] of Object.entries(classes)) {
           const server = serve({
             development: false,
             fetch(req, own) {
-              if (req.url.endsWith('/fails')) return new Response(${stream});
+              if (req.url.endsWith('/fails')) {
+                req.signal.addEventListener('abort', () => print('the signal aborted'));
+                return new Response(${stream});
+              }
               if (req.url.endsWith('/go')) go();
               if (req.url.endsWith('/last')) own.stop();
               return new Response('others are served');
@@ -1102,3 +1105,51 @@ for (const [whose, Response] of Object.entries(classes)) {
     });
   });
 }
+
+describe('a client that leaves while the host makes the body', () => {
+  /** A program whose handler returns `body`, and the client that has the head of its answer to `sent`. */
+  const asked = async (body, sent) => {
+    const child = run(`
+  const server = serve({
+    port: 0,
+    fetch(req) {
+      const left = new Promise((resolve) => req.signal.addEventListener('abort', resolve));
+      return new Response(${body});
+    },
+  });
+  print(server.port);
+`);
+    const client = await connectTo({ port: Number(await child.line()) });
+    client.write(sent);
+    const { status } = await client.response({ bodyOf: 'HEAD' });
+    assert.equal(status, 200);
+    return { child, client };
+  };
+
+  test('does not end the process when an iterable ends by itself', async () => {
+    const body = `(async function* () {
+      yield 'first';
+      await left;
+      server.stop();
+    })()`;
+    const { child, client } = await asked(body, request('GET', '/'));
+
+    client.destroy();
+
+    const { code, stderr } = await child.exited();
+    assert.deepEqual([code, stderr], [0, '']);
+  });
+
+  test('does not end the process when it is a form, of which HEAD has the head alone', async () => {
+    const body = `(() => {
+      const form = new FormData();
+      for (let i = 0; i < 20; i++) form.append('part', new Blob(['text']));
+      setTimeout(() => server.stop());
+      return form;
+    })()`;
+    const { child } = await asked(body, request('HEAD', '/'));
+
+    const { code, stderr } = await child.exited();
+    assert.deepEqual([code, stderr], [0, '']);
+  });
+});

@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
 import { differs } from './differences.mjs';
 import { calls } from './support/calls.mjs';
@@ -358,6 +360,30 @@ describe('the body of a request', () => {
 
     assert.deepEqual([response.text, (await readResponse(client)).text], ['early', 'early']);
   });
+
+  for (const isLate of [false, true]) {
+    test(`is not taken for a shorter one when it is read ${isLate ? 'behind' : 'beside'} the answer, and its client has not left`, async () => {
+      const ends = calls('the end of a body');
+      let read;
+      const server = start(({ body, signal }) => {
+        read = async () => {
+          let text = '';
+          try {
+            for await (const piece of body) text += Buffer.from(piece);
+          } catch ({ name }) {
+            text = name;
+          }
+          ends(text, signal.aborted);
+        };
+        if (!isLate) read();
+        return new Response();
+      });
+      await exchange(server, post('abc'));
+      if (isLate) read();
+
+      assert.deepEqual(await ends.next(), ['AbortError', false]);
+    });
+  }
 
   for (const [what, sent, options] of [
     ['that nobody reads', request('POST', '/', { Expect: '100-continue', 'Content-Length': 3 }), {}],
@@ -758,6 +784,65 @@ describe('a connection', () => {
       assert.equal(await client.ended(), 'FIN');
     });
   }
+
+  for (const [what, head, headers] of [
+    ['the request says Connection: close', 'POST / HTTP/1.1\r\nConnection: close\r\n', {}],
+    ['the request says Connection: close among other things', 'POST / HTTP/1.1\r\nConnection: te, Close\r\n', {}],
+    ['the response says connection: close', 'POST / HTTP/1.1\r\n', { connection: 'close' }],
+    ['the request is HTTP/1.0', 'POST / HTTP/1.0\r\n', {}],
+  ]) {
+    for (const [how, content] of [
+      ['half of the content', 'Content-Length: 6\r\n\r\nabc'],
+      ['half of a chunk', 'Transfer-Encoding: chunked\r\n\r\n6\r\nabc'],
+    ]) {
+      if (head.includes('HTTP/1.0') && content.includes('chunked')) continue;
+      for (const path of ['/', '/route']) {
+        test(`is closed after the response when ${what}, with no more than ${how} there (${path})`, async () => {
+          const respond = () => new Response('x', { headers });
+          const server = start(respond, { idleTimeout: 0, routes: { '/route': respond() } });
+          const { client, response } = await exchange(server, `${head.replace('/', path)}Host: a\r\n${content}`);
+
+          assert.equal(response.text, 'x');
+          if (path === '/' || !headers.connection || differs('connection-field')) assert.equal(await client.ended(), 'FIN');
+        });
+      }
+    }
+  }
+
+  test('is not reset behind its last response while content comes that nobody reads', {
+    skip: isOracle && 'there it is',
+    timeout: 30_000,
+  }, async () => {
+    const server = start(() => new Response('early'), { idleTimeout: 0 });
+    const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+    const received = [];
+    socket.on('data', (data) => received.push(data));
+    const ended = once(socket, 'end');
+    const piece = 'x'.repeat(100_000);
+
+    socket.write(`POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${40 * piece.length}\r\n\r\n`);
+    await ended;
+    // Longer than a silent client would be waited for.
+    for (let pieces = 0; pieces < 40; pieces++) {
+      socket.write(piece);
+      await new Promise((resolve) => setTimeout(resolve, 75));
+    }
+    const closed = once(socket, 'close');
+    socket.end();
+
+    assert.deepEqual(await closed, [false]);
+    assert.match(Buffer.concat(received).toString(), /early$/);
+  });
+
+  test('is kept after the response when half of the content is there, and takes the rest of it', async () => {
+    const server = start(() => new Response('early'), { idleTimeout: 0 });
+    const { client } = await exchange(server, request('POST', '/', { 'Content-Length': 6 }, 'abc'));
+
+    client.write('def', request('GET', '/', { Connection: 'close' }));
+
+    assert.equal((await readResponse(client)).text, 'early');
+    assert.equal(await client.ended(), 'FIN');
+  });
 
   /** Handlers, and whether the connection goes on behind their answers. */
   const ANSWERS = {

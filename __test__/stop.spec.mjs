@@ -109,6 +109,17 @@ describe('a graceful stop', () => {
     await stopped;
   });
 
+  test('does not wait for the half of a body that nobody has read when its request was answered', async () => {
+    const { server, client, answer } = await held({ idleTimeout: 0 }, request('POST', '/', { 'Content-Length': 6 }, 'abc'));
+
+    const stopped = server.stop();
+    answer(hello());
+
+    assert.equal((await readResponse(client)).text, 'hello');
+    assert.equal(await client.ended(), 'FIN');
+    await stopped;
+  });
+
   test('lets a streaming response come to its end', async () => {
     const { server, client, controller } = await streaming();
 

@@ -21,7 +21,7 @@ use tokio::io::ReadBuf;
 use super::body::ResponseBody;
 use super::exchange::{Exchange, drain};
 use super::framing::{Framing, MAX_FIELDS, Refusal, Whole};
-use super::idle::{self, Expiry, Idle};
+use super::idle::{self, Expiry, Idle, LEAST_PER_SECOND};
 use super::routes::Way;
 use super::static_route::StaticRoute;
 use crate::server::alarm::Alarm;
@@ -66,6 +66,8 @@ pub(crate) struct Connection {
     is_ended: Cell<bool>,
     /// hyper knows that the answer in flight is the last one.
     is_finishing: Cell<bool>,
+    /// The request being answered or its answer says that it is the last one (RFC 9112 §9.6).
+    is_last: Cell<bool>,
     /// The next bytes out begin the answer to a HEAD request whose answer to GET would be chunked.
     pub(crate) hides_chunks: Cell<bool>,
     /// The peer's FIN was seen while a request was being answered.
@@ -101,8 +103,10 @@ const SMALL: usize = 4096;
 const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
 /// How long a client may take for its TLS handshake, in milliseconds.
 const HANDSHAKE: u64 = 10_000;
-/// How long a finished connection waits for the peer's FIN, in milliseconds.
+/// How long a finished connection waits for the peer's FIN, in milliseconds; again and again while content comes that nobody wants.
 const LINGER: u64 = 2_000;
+/// Bytes of that in this time below which it has been long enough: those that a body must come at.
+const LEAST_PER_LINGER: u64 = LEAST_PER_SECOND * LINGER / 1_000;
 /// Bytes of a read until hyper says how much it likes to read.
 const FIRST_READ: usize = 8 * 1024;
 /// Reads of one connection before the others get their turn.
@@ -133,6 +137,7 @@ pub(crate) fn start(server: &Rc<Server>, transport: Transport) {
             handed_over: RefCell::default(),
             is_ended: Cell::new(false),
             is_finishing: Cell::new(false),
+            is_last: Cell::new(false),
             hides_chunks: Cell::new(false),
             is_half_closed: Cell::new(false),
         });
@@ -150,7 +155,7 @@ pub(crate) fn start(server: &Rc<Server>, transport: Transport) {
 async fn serve(connection: Rc<Connection>) {
     if !connection.shake_hands().await {
         connection.leave();
-        connection.part(b"").await;
+        connection.part(b"", 0).await;
         return;
     }
     // Most connections never need it, and those are small.
@@ -197,6 +202,9 @@ async fn serve(connection: Rc<Connection>) {
             farewell = refusal.answer();
             return Poll::Ready(false);
         }
+        if connection.is_only_read() {
+            return Poll::Ready(false);
+        }
         connection.poll_half_close(cx).map(|()| false)
     })
     .await;
@@ -220,7 +228,7 @@ async fn serve(connection: Rc<Connection>) {
         Fate::Cut => {
             connection.leave();
             connection.give_up_refused();
-            connection.part(b"").await;
+            connection.part(b"", 0).await;
         }
         Fate::Reset => {
             connection.leave();
@@ -231,7 +239,9 @@ async fn serve(connection: Rc<Connection>) {
             if has_body_failed {
                 connection.reset();
             } else {
-                connection.part(farewell).await;
+                let most = connection.server.http.max_request_body_size;
+                let content = connection.framing.borrow().content_left().unwrap_or(most);
+                connection.part(farewell, content).await;
             }
         }
     }
@@ -275,6 +285,14 @@ impl Connection {
     /// Whether no request is being received or answered. The rest of a content that nobody wants is none.
     fn is_idle(&self) -> bool {
         self.is_quiet() && !self.is_in_head()
+    }
+
+    /// Whether the last answer has gone out, and hyper goes on for the rest of a content that nobody wants: the client may never send it.
+    fn is_only_read(&self) -> bool {
+        (self.is_last.get() || self.is_finishing.get())
+            && self.has_served.get()
+            && self.is_quiet()
+            && self.framing.borrow().is_in_content()
     }
 
     /// Ends a connection that waits for another request than its first. Returns whether it is one.
@@ -708,6 +726,9 @@ impl Connection {
         if self.server.is_stopping() {
             self.rouse();
         }
+        if has_option(response.headers(), "close") {
+            self.is_last.set(true);
+        }
         self.show_life();
         // Before it writes this, hyper may read another request.
         self.is_unflushed.set(true);
@@ -757,10 +778,12 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Sends the last bytes and FIN, then reads and discards until the peer's FIN, so that no RST overtakes them; but not for ever.
-    async fn part(&self, farewell: &[u8]) {
+    /// Sends the last bytes and FIN, then reads and discards until the peer's FIN, so that no RST overtakes them; but not for ever. Who is still
+    /// to send so much `content` may do so before it looks at the answer.
+    async fn part(&self, farewell: &[u8], mut content: u64) {
         let engine = &self.server.engine;
         let mut lingering = None;
+        let mut received = 0;
         let mut is_finished = false;
         if !farewell.is_empty() {
             let mut outbox = self.outbox.borrow_mut();
@@ -775,12 +798,19 @@ impl Connection {
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
             }
             if lingering.as_ref().is_none_or(Lingering::is_over) {
-                return Poll::Ready(());
+                if lingering.is_none() || received < LEAST_PER_LINGER || content == 0 {
+                    return Poll::Ready(());
+                }
+                received = 0;
+                *lingering = Lingering::begin(engine, LINGER, false, cx.waker());
             }
             let mut scratch = engine.scratch.borrow_mut();
             for _ in 0..READS_PER_POLL {
                 match ready!(self.transport.poll_read(cx, &mut ReadBuf::new(&mut scratch))) {
-                    Ok(count) if count > 0 => {}
+                    Ok(count) if count > 0 => {
+                        received += count as u64;
+                        content = content.saturating_sub(count as u64);
+                    }
                     // Its FIN may come before the last bytes are out.
                     Ok(_) if !is_finished => return Poll::Pending,
                     _ => return Poll::Ready(()),
@@ -803,7 +833,10 @@ impl Service<Request<Incoming>> for Dispatch {
 
     fn call(&self, request: Request<Incoming>) -> Answer {
         let connection = &self.0;
-        connection.speaks_1_0.set(request.version() == Version::HTTP_10);
+        let speaks_1_0 = request.version() == Version::HTTP_10;
+        connection.speaks_1_0.set(speaks_1_0);
+        let wants_more = !speaks_1_0 || has_option(request.headers(), "keep-alive");
+        connection.is_last.set(!wants_more || has_option(request.headers(), "close"));
         let withheld = connection.exchange.borrow().clone().filter(|exchange| exchange.is_withheld());
         if let Some(exchange) = withheld {
             exchange.reveal();
@@ -863,6 +896,13 @@ impl Answer {
     }
 }
 
+/// Whether the Connection field names an option (RFC 9110 §7.6.1).
+fn has_option(fields: &HeaderMap, option: &str) -> bool {
+    let values = fields.get_all(header::CONNECTION).into_iter();
+    let mut named = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    named.any(|name| name.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+}
+
 fn not_found() -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = http::StatusCode::NOT_FOUND;
@@ -900,7 +940,10 @@ impl Future for Answer {
                         self.0 = Waiting::Answer(exchange);
                         return Poll::Pending;
                     };
-                    exchange.connection.is_unflushed.set(true);
+                    if has_option(response.headers(), "close") {
+                        connection.is_last.set(true);
+                    }
+                    connection.is_unflushed.set(true);
                     return Poll::Ready(Ok(response));
                 }
                 Waiting::Given(response) => return Poll::Ready(Ok(*response)),

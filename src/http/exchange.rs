@@ -43,7 +43,7 @@ pub(crate) struct Exchange {
     ahead: RefCell<Ahead>,
     /// A handler may read the body.
     offers_body: bool,
-    /// The client left in the middle of it, which nobody has been told.
+    /// The rest of it will not be had: the client left in the middle of it, which nobody has been told, or nobody was to read it.
     is_body_lost: Cell<bool>,
     reply: RefCell<Reply>,
     /// The outgoing body when it is streamed.
@@ -482,8 +482,13 @@ impl Exchange {
 
     /// Nobody will read the rest of the body: it is read and thrown away, so that the connection stays usable.
     pub(crate) fn drain_body(&self) {
-        self.ahead.borrow_mut().take();
-        if let Some(body) = self.body.take() {
+        let ahead = self.ahead.borrow_mut().take();
+        let body = self.body.take();
+        // Who reads it all the same must not take what was left for the whole.
+        if !ahead.is_empty() || body.is_some() {
+            self.is_body_lost.set(true);
+        }
+        if let Some(body) = body {
             drain(&self.server().engine, body);
         }
     }

@@ -41,7 +41,7 @@ pub(crate) enum Expiry {
 /// How long the first head of a connection may take, whatever `idleTimeout` says: its peer has shown nothing yet.
 const FIRST_HEAD: u64 = 10_000;
 /// A peer that sends content more slowly than this, in bytes for each second of the timeout, shows no life.
-const LEAST_PER_SECOND: u64 = 16 * 1024;
+pub(super) const LEAST_PER_SECOND: u64 = 16 * 1024;
 /// Longer than a timer of the host can wait, in seconds: for ever.
 const MAX_SECONDS: u64 = (1 << 31) / 1000;
 

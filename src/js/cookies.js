@@ -12,6 +12,8 @@ const { decodePercent } = require('./percent.js');
 /** @typedef {{ domain?: string, path?: string, expires?: Date | number | string, maxAge?: number, secure?: boolean, httpOnly?: boolean, partitioned?: boolean, sameSite?: string }} CookieOptions */
 
 const NAME = /^[!-:<>-~]+$/;
+/** RFC 6265bis §4.1.3: what is set under such a name without Secure is ignored, so that it would not be deleted either. */
+const SECURE_NAME = /^__(?:Secure|Host)-/i;
 const PATH = /^[ -:=-~]*$/;
 const DOMAIN = /^[a-z0-9.-]*$/;
 /** By their names in options, the words of the line. */
@@ -300,7 +302,7 @@ class CookieMap {
     const text = isInit ? name.name : name;
     if (typeof text !== 'string') throw new TypeError('Cookie name is required');
     const { path, domain } = isInit ? name : arguments.length > 1 ? asOptions(options) : {};
-    self.#change(new Cookie(checked('name', NAME, text), '', { path, domain, expires: 0 }));
+    self.#change(new Cookie(checked('name', NAME, text), '', { path, domain, expires: 0, secure: SECURE_NAME.test(text) }));
   }
 
   /** @param {Cookie} cookie */

@@ -206,7 +206,9 @@ class Exchange {
     if (piece === undefined && take !== undefined) this.isBroken = true;
     // It has 413 for an answer, unless there is one already.
     if (piece === false) this.isAnswered = true;
-    if (piece === undefined && !this.isAborted) this.abort();
+    // Who reads behind the end of the answer has been too late; the client has not left.
+    const isOver = this.isAnswered && !this.isWatched;
+    if (piece === undefined && !this.isAborted && !isOver) this.abort();
     take?.(piece);
   }
 

@@ -5,6 +5,7 @@
 
 const { engine } = require('./engine.js');
 const { connectionClosed } = require('./errors.js');
+const { findField } = require('./fields.js');
 
 /** @typedef {InstanceType<typeof import('./exchange.js').Exchange>} Exchange */
 /** Status, reason phrase and fields of an answer. @typedef {readonly [number, string | undefined, string]} Head */
@@ -20,6 +21,7 @@ const HELD = 64 * 1024;
 class StreamedAnswer {
   #exchange;
   #head;
+  #stream;
   #reader;
   #length;
   #onFailure;
@@ -42,6 +44,7 @@ class StreamedAnswer {
   constructor(exchange, head, stream, length, onFailure) {
     this.#exchange = exchange;
     this.#head = head;
+    this.#stream = stream;
     this.#reader = stream.getReader();
     this.#length = length;
     this.#onFailure = onFailure;
@@ -67,6 +70,7 @@ class StreamedAnswer {
   /** @param {unknown} reason */
   #cancel(reason) {
     this.#finish();
+    forgiveMaker(this.#stream, findField(this.#head[2], 'content-type') ?? '');
     const cancelled = /** @type {Promise<void>} */ (this.#exchange.server.run(() => this.#reader.cancel(reason), undefined));
     // What the source's cancel() throws is its own affair.
     cancelled.catch(ignore);
@@ -159,14 +163,34 @@ class StreamedAnswer {
   #fail(error) {
     if (this.#isOver) return;
     this.#finish();
-    if (this.#held !== undefined && this.#onFailure !== undefined) this.#onFailure(error);
-    else engine().failBody(this.#exchange.key);
+    if (this.#held !== undefined && this.#onFailure !== undefined) {
+      this.#onFailure(error);
+      return;
+    }
+    // It is not the client who has left.
+    this.#exchange.end();
+    engine().failBody(this.#exchange.key);
   }
 
   #finish() {
     this.#isOver = true;
     this.#exchange.answer = undefined;
   }
+}
+
+/**
+ * Lets the host go on with a body that is about to be cancelled. Node closes the stream that it has made of an iterable, and from 24 on writes
+ * to that of a form, without asking whether somebody has cancelled it; what this throws nobody can catch, so that a client could end the
+ * process by leaving.
+ * @param {ReadableStream} stream
+ * @param {string} type the content type
+ */
+function forgiveMaker(stream, type) {
+  const state = Object.getOwnPropertySymbols(stream).find(({ description }) => description === 'kState');
+  const controller = state === undefined ? undefined : Reflect.get(stream, state).controller;
+  if (controller === undefined) return;
+  controller.close = ignore;
+  if (type.startsWith('multipart/form-data')) controller.enqueue = ignore;
 }
 
 const ignore = () => {};
