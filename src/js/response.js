@@ -92,8 +92,11 @@ class Response {
   /**
    * @param {any} data
    * @param {any} [init]
+   * @returns {Response}
    */
   static json(data, init) {
+    // Bun's takes a status in place of an init.
+    if (typeof init === 'number') return Response.json(data, { status: init });
     const text = JSON.stringify(data);
     const response = text === undefined ? undefined : new Response(text, init);
     if (response === undefined || response.#host !== undefined)
@@ -102,8 +105,23 @@ class Response {
     return response;
   }
 
-  static redirect() {
-    return Response.#of(Reflect.apply(HostResponse.redirect, HostResponse, arguments));
+  /**
+   * The host's, and like Bun's: what is no absolute URL is sent as it is, an init may take the place of the status, and the fields can be
+   * changed.
+   * @param {any} url
+   * @param {any} [init]
+   */
+  static redirect(url, init = 302) {
+    if (arguments.length === 0) return Reflect.apply(HostResponse.redirect, HostResponse, []);
+    const text = String(url);
+    const location = URL.canParse(text) ? new URL(text).href : text;
+    if (typeof init !== 'object' || init === null) {
+      const status = REDIRECTS.has(init) ? init : HostResponse.redirect(ANYWHERE, init).status;
+      return new Response(null, { status, headers: { location } });
+    }
+    const response = new Response(null, init);
+    response.headers.set('location', location);
+    return response;
   }
 
   get body() {
@@ -247,6 +265,9 @@ const SPENT = new Uint8Array(0);
 
 const TEXT = field('content-type', 'text/plain;charset=UTF-8');
 const JSON_TYPE = field('content-type', 'application/json');
+/** https://fetch.spec.whatwg.org/#redirect-status: the host judges any other. */
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+const ANYWHERE = 'http://localhost';
 /** RFC 9112 §4: what a reason phrase may consist of. */
 const PHRASE = /^[\t -~\x80-\xff]*$/;
 
