@@ -962,6 +962,7 @@ export type Response = globalThis.Response;
 
 /**
  * The host's class, which also takes the request of a handler where the host would not know it for one of its own: see `mantou/register`.
+ * A body that is a stream needs no `duplex: 'half'`.
  * In Bun this is Bun's own.
  */
 export declare const Request: typeof globalThis.Request;

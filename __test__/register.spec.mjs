@@ -181,4 +181,37 @@ describe('mantou/register', () => {
 
     assert.deepEqual(text, [201, { method: 'PUT', body: 'body' }]);
   });
+
+  test('passes a request on, as programs for Bun do it', async () => {
+    const echoes = await printed(`
+      await import(${register});
+      const ways = {
+        '/request': (req) => fetch(new Request(server.url, req)),
+        '/init': (req) => fetch(server.url, req),
+        '/parts': ({ method, headers, body }) => fetch(server.url, { method, headers, body }),
+        '/request-of-parts': ({ method, headers, body }) => fetch(new Request(server.url, { method, headers, body })),
+        '/record': ({ method, headers, body }) => fetch(server.url, { method, headers: { ...Object.fromEntries(headers), a: 'b' }, body }),
+      };
+      const server = Bun.serve({
+        port: 0,
+        async fetch(req) {
+          const way = ways[new URL(req.url).pathname];
+          return way === undefined ? Response.json([req.method, await req.text(), req.headers.get('x-mine')]) : way(req);
+        },
+      });
+      const { connect } = await import('node:net');
+      for (const path of Object.keys(ways)) {
+        const client = connect(server.port, '127.0.0.1');
+        client.write(\`PUT \${path} HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\nX-Mine: kept\\r\\nKeep-Alive: timeout=5\\r\\n\`);
+        client.write('Expect: 100-continue\\r\\nUpgrade: h2c\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n4\\r\\nbody\\r\\n0\\r\\n\\r\\n');
+        let answer = '';
+        for await (const piece of client.setEncoding('utf8')) answer += piece;
+        print(JSON.stringify([path, ...JSON.parse(/\\[.*\\]/.exec(answer)?.[0] ?? JSON.stringify(answer.split('\\r\\n')))]));
+      }
+      await server.stop(true);
+    `);
+
+    const wanted = ['/request', '/init', '/parts', '/request-of-parts', '/record'].map((path) => [path, 'PUT', 'body', 'kept']);
+    assert.deepEqual(echoes, wanted);
+  });
 });
