@@ -182,6 +182,45 @@ describe('mantou/register', () => {
     assert.deepEqual(text, [201, { method: 'PUT', body: 'body' }]);
   });
 
+  test('lets the headers of what was fetched be changed, as Bun does', async () => {
+    const [changed, sent, blob] = await printed(`
+      await import(${register});
+      const server = Bun.serve({
+        port: 0,
+        async fetch(req) {
+          if (new URL(req.url).pathname === '/plain') return new Response('plain', { headers: { a: '1', b: '2' } });
+          const response = await fetch(new URL('/plain', server.url));
+          response.headers.set('c', '3');
+          response.headers.delete('a');
+          return response;
+        },
+      });
+      const mine = ({ headers }) => ['a', 'b', 'c', 'd'].map((name) => headers.get(name));
+      const response = await fetch(new URL('/plain', server.url));
+      const untouched = response.clone();
+      response.headers.set('c', '3');
+      const clone = response.clone();
+      clone.headers.set('d', '4');
+      const copy = new Response(response.body, response);
+      const { url, redirected } = response;
+      print(JSON.stringify([...[untouched, response, clone, copy].map(mine), await clone.text(), await copy.text(), new URL(url).pathname, redirected]));
+      const passed = await fetch(server.url);
+      print(JSON.stringify([mine(passed), await passed.text()]));
+      const typed = await fetch('data:text/x-mine,x');
+      typed.headers.set('a', '1');
+      print(JSON.stringify([(await typed.blob()).type, typed.bodyUsed]));
+      await server.stop(true);
+    `);
+
+    const [plain, more] = [
+      ['1', '2', null, null],
+      ['1', '2', '3', null],
+    ];
+    assert.deepEqual(changed, [plain, more, ['1', '2', '3', '4'], more, 'plain', 'plain', '/plain', false]);
+    assert.deepEqual(sent, [[null, '2', '3', null], 'plain']);
+    assert.deepEqual(blob, ['text/x-mine', true]);
+  });
+
   test('passes a request on, as programs for Bun do it', async () => {
     const echoes = await printed(`
       await import(${register});
