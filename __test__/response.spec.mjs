@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { inspect } from 'node:util';
 import { cleanUp } from './support/connect.mjs';
+import { RawClient } from './support/raw-client.mjs';
 import { exchange, request } from './support/raw-http.mjs';
 import { mantou, serve } from './support/target.mjs';
 
@@ -471,6 +472,30 @@ describe('as in Bun,', () => {
       const { response } = await exchange(server, request('GET', path));
       assert.deepEqual([response.status, response.header('location'), response.header('content-length')], wanted);
     }
+  });
+
+  test('101 is a status, whatever is done with the response', async () => {
+    const response = new Ours(null, { status: 101, headers: { a: 'b' } });
+
+    assert.deepEqual([response.status, response.ok, response.body, await response.text()], [101, false, null, '']);
+    const clone = response.clone();
+    assert.deepEqual([clone.status, clone.clone().status, clone.headers.get('a')], [101, 101, 'b']);
+  });
+
+  test('a handler that has upgraded a request may return a 101', async () => {
+    const server = serve({
+      async fetch(req, server) {
+        const hasUpgraded = server.upgrade(req);
+        await null;
+        return new Ours(hasUpgraded ? null : 'no', { status: hasUpgraded ? 101 : 400 });
+      },
+      websocket: { message: (ws, message) => ws.send(message) },
+    });
+    const client = await RawClient.open({ port: server.port });
+
+    client.text('still here');
+
+    await client.expect('TEXT still here');
   });
 
   test('a status may stand in place of the init of json', async () => {
