@@ -651,9 +651,13 @@ for (const [whose, Response] of Object.entries(classes)) {
       }
 
       test('has the status 101 and no length', { skip: isHosts && !isBunRuntime && 'no status for a Response here' }, async () => {
-        const response = await answer(() => new Response(null, { status: 101 }));
+        for (const method of ['GET', 'HEAD']) {
+          for (const options of [{}, { routes: { '/': new Response(null, { status: 101 }) } }]) {
+            const { status, reason, header } = await answer(() => new Response(null, { status: 101 }), request(method, '/'), options);
 
-        assert.deepEqual([response.status, response.reason, response.header('content-length')], [101, 'Switching protocols', undefined]);
+            assert.deepEqual([status, reason, header('content-length')], [101, 'Switching protocols', undefined], method);
+          }
+        }
       });
 
       test('has the statusText of the handler', async () => {
