@@ -939,17 +939,32 @@ export interface ErrorLike extends Error {
 /**
  * A response that is made without a stream: text, bytes and Blobs go out as they were given. It passes for the host's class and the host's for
  * it, member for member (`instanceof`, `clone()`, `body`, all errors); what it has no short way for is done by one of the host's, made then.
+ * What Bun's takes and Node's refuses it takes, too: see `redirect()` and `json()`, and the status 101 of a response without a body, which handlers
+ * return behind `upgrade()`.
  *
  * In Node, making one takes a tenth of the time that the host's takes, or less. Bytes without a `content-type` go out as
  * `application/octet-stream`. A Blob goes out with its length, piece by piece, whatever its size: `new Response(await fs.openAsBlob(path))`.
  * In Bun this is Bun's own.
  */
-export declare const Response: typeof globalThis.Response;
+export declare const Response: typeof globalThis.Response & {
+  /**
+   * A redirect, whose headers can be changed. Its `location` is the URL as the host writes it, and what is no absolute URL as it is given:
+   * `Response.redirect('/login')`.
+   *
+   * @param init the status, one of 301, 302 (the default), 303, 307 and 308; or an init, whose status is not judged and is 200 unless it says
+   * another, as in Bun. A `location` in it does not count.
+   * @throws RangeError for another status; TypeError for a location that HTTP cannot carry.
+   */
+  redirect(url: string | URL, init?: number | ResponseInit): globalThis.Response;
+  /** JSON, with a status in place of an init. */
+  json(data: unknown, status: number): globalThis.Response;
+};
 /** A response: the global type. */
 export type Response = globalThis.Response;
 
 /**
  * The host's class, which also takes the request of a handler where the host would not know it for one of its own: see `mantou/register`.
+ * A body that is a stream needs no `duplex: 'half'`.
  * In Bun this is Bun's own.
  */
 export declare const Request: typeof globalThis.Request;
@@ -981,6 +996,7 @@ type OwnUpgradeArguments<Data> = [
     ? { data?: Data }
     : { data: Data }),
 ];
+type ResponseInit = NonNullable<ConstructorParameters<typeof globalThis.Response>[1]>;
 type HeadersInit = Headers | Record<string, string> | Iterable<readonly [string, string]>;
 type ParameterNames<Path extends string> = Path extends `${string}:${infer Name}/${infer Rest}`
   ? Name | ParameterNames<`/${Rest}`>

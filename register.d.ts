@@ -4,7 +4,9 @@
 // In Node it puts in place
 //
 // - `globalThis.Request` and `globalThis.Response`: mantou's. They pass for the host's, and the host's for them (`instanceof`).
-// - `globalThis.fetch`: the host's, which also takes the request of a handler.
+// - `globalThis.fetch`: the host's, which also passes on what a handler was asked: the request itself, its body without `duplex: 'half'`, and its
+//   headers, of which `expect`, `keep-alive`, `transfer-encoding` and `upgrade` are left out (RFC 9110 §7.6.1); Node's fails with them.
+//   The headers of the response can be changed.
 // - `globalThis.Bun`, unless there is one: `serve`, `Cookie`, `CookieMap`, `fetch`, `version` (of the Bun that mantou follows), `env`, `argv`,
 //   `gc`, and what frameworks for Bun look for: `file`, `write` and `semver`. Whatever else Bun has is not there: `in` says so, and to read it
 //   throws an Error that names it.

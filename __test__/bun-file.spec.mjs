@@ -34,6 +34,7 @@ describe('a file', () => {
     const one = file(path);
 
     assert.ok(one instanceof Blob);
+    assert.equal(one.constructor, Blob);
     assert.deepEqual([one.name, one.size, one.type, await one.exists()], [path, 6, 'text/plain;charset=utf-8', true]);
     assert.equal(one.lastModified, Math.trunc(statSync(path).mtimeMs));
     assert.equal((await one.stat()).size, 6);

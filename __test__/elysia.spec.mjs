@@ -87,14 +87,23 @@ for (const host of hosts) {
       assert.equal(forged.status, 400);
     });
 
-    test('sends a file, and the range of it that is asked for', async () => {
-      const whole = await get('/file');
-      const part = await get('/file', { headers: { range: 'bytes=3-5' } });
+    test('redirects to a path', async () => {
+      const moved = await get('/moved', { redirect: 'manual' });
 
-      assert.match(whole.headers.get('content-type'), /^text\/html/);
-      assert.equal(await whole.text(), '<p>a page');
-      assert.deepEqual([part.status, await part.text()], [206, 'a p']);
+      assert.deepEqual([moved.status, moved.headers.get('location'), moved.headers.get('x-own')], [303, '/who', 'yes']);
     });
+
+    for (const path of ['/file', '/bun-file']) {
+      test(`sends a file, and the range of it that is asked for: ${path}`, async () => {
+        const whole = await get(path);
+        const part = await get(path, { headers: { range: 'bytes=3-5' } });
+
+        assert.match(whole.headers.get('content-type'), /^text\/html/);
+        assert.equal(whole.headers.get('accept-ranges'), 'bytes');
+        assert.equal(await whole.text(), '<p>a page');
+        assert.deepEqual([part.status, part.headers.get('content-range'), await part.text()], [206, 'bytes 3-5/9', 'a p']);
+      });
+    }
 
     test('streams text and events', async () => {
       const text = await get('/stream');

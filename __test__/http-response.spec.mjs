@@ -653,10 +653,14 @@ for (const [whose, Response] of Object.entries(classes)) {
         });
       }
 
-      test('has the status 101 and no length', { skip: !isBunRuntime && 'no status for a Response here' }, async () => {
-        const response = await answer(() => new Response(null, { status: 101 }));
+      test('has the status 101 and no length', { skip: isHosts && !isBunRuntime && 'no status for a Response here' }, async () => {
+        for (const method of ['GET', 'HEAD']) {
+          for (const options of [{}, { routes: { '/': new Response(null, { status: 101 }) } }]) {
+            const { status, reason, header } = await answer(() => new Response(null, { status: 101 }), request(method, '/'), options);
 
-        assert.deepEqual([response.status, response.reason, response.header('content-length')], [101, 'Switching protocols', undefined]);
+            assert.deepEqual([status, reason, header('content-length')], [101, 'Switching protocols', undefined], method);
+          }
+        }
       });
 
       test('has the statusText of the handler', async () => {
@@ -775,11 +779,15 @@ for (const [whose, Response] of Object.entries(classes)) {
         ['304', { status: 304 }, undefined],
         ['304, but that of the handler', { status: 304, headers: { 'content-length': '5' } }, '5'],
         ['404', { status: 404 }, '0'],
+        ['a chunked 204', { status: 204, headers: { 'transfer-encoding': 'chunked' } }, undefined],
+        ['a chunked 205', { status: 205, headers: { 'transfer-encoding': 'chunked' } }, '0'],
+        ['a chunked 304', { status: 304, headers: { 'transfer-encoding': 'chunked' } }, undefined],
       ]) {
         test(`has the length that belongs to ${what}`, async () => {
           const response = await head(() => new Response(null, init));
 
           assert.deepEqual([response.status, response.header('content-length')], [init.status, length]);
+          assert.equal(isChunked(response), false);
         });
       }
 
@@ -788,6 +796,23 @@ for (const [whose, Response] of Object.entries(classes)) {
 
         assert.deepEqual([response.status, response.header('content-length')], [204, undefined]);
       });
+
+      // Frameworks answer HEAD with the headers of what would answer GET, and no body.
+      for (const [what, body, more] of [
+        ['nothing', null, {}],
+        ['nothing with a length', null, { 'content-length': '5' }],
+        ['an empty string', '', {}],
+      ]) {
+        test(`has no length for ${what} that the handler says is chunked`, async () => {
+          const server = start(() => new Response(body, { headers: { 'transfer-encoding': 'chunked', ...more } }));
+          const { client, response } = await exchange(server, request('HEAD', '/'));
+
+          client.write(request('HEAD', '/'));
+
+          assert.deepEqual([response.header('content-length'), isChunked(response)], [undefined, true]);
+          assert.equal((await readResponse(client, 'HEAD')).status, 200); // nothing was between the two
+        });
+      }
 
       test('has no length for a stream, also where the handler gives one', async () => {
         const pull = (controller) => later().then(() => controller.close());

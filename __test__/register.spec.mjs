@@ -181,4 +181,76 @@ describe('mantou/register', () => {
 
     assert.deepEqual(text, [201, { method: 'PUT', body: 'body' }]);
   });
+
+  test('lets the headers of what was fetched be changed, as Bun does', async () => {
+    const [changed, sent, blob] = await printed(`
+      await import(${register});
+      const server = Bun.serve({
+        port: 0,
+        async fetch(req) {
+          if (new URL(req.url).pathname === '/plain') return new Response('plain', { headers: { a: '1', b: '2' } });
+          const response = await fetch(new URL('/plain', server.url));
+          response.headers.set('c', '3');
+          response.headers.delete('a');
+          return response;
+        },
+      });
+      const mine = ({ headers }) => ['a', 'b', 'c', 'd'].map((name) => headers.get(name));
+      const response = await fetch(new URL('/plain', server.url));
+      const untouched = response.clone();
+      response.headers.set('c', '3');
+      const clone = response.clone();
+      clone.headers.set('d', '4');
+      const copy = new Response(response.body, response);
+      const { url, redirected } = response;
+      print(JSON.stringify([...[untouched, response, clone, copy].map(mine), await clone.text(), await copy.text(), new URL(url).pathname, redirected]));
+      const passed = await fetch(server.url);
+      print(JSON.stringify([mine(passed), await passed.text()]));
+      const typed = await fetch('data:text/x-mine,x');
+      typed.headers.set('a', '1');
+      print(JSON.stringify([(await typed.blob()).type, typed.bodyUsed]));
+      await server.stop(true);
+    `);
+
+    const [plain, more] = [
+      ['1', '2', null, null],
+      ['1', '2', '3', null],
+    ];
+    assert.deepEqual(changed, [plain, more, ['1', '2', '3', '4'], more, 'plain', 'plain', '/plain', false]);
+    assert.deepEqual(sent, [[null, '2', '3', null], 'plain']);
+    assert.deepEqual(blob, ['text/x-mine', true]);
+  });
+
+  test('passes a request on, as programs for Bun do it', async () => {
+    const echoes = await printed(`
+      await import(${register});
+      const ways = {
+        '/request': (req) => fetch(new Request(server.url, req)),
+        '/init': (req) => fetch(server.url, req),
+        '/parts': ({ method, headers, body }) => fetch(server.url, { method, headers, body }),
+        '/request-of-parts': ({ method, headers, body }) => fetch(new Request(server.url, { method, headers, body })),
+        '/record': ({ method, headers, body }) => fetch(server.url, { method, headers: { ...Object.fromEntries(headers), a: 'b' }, body }),
+      };
+      const server = Bun.serve({
+        port: 0,
+        async fetch(req) {
+          const way = ways[new URL(req.url).pathname];
+          return way === undefined ? Response.json([req.method, await req.text(), req.headers.get('x-mine')]) : way(req);
+        },
+      });
+      const { connect } = await import('node:net');
+      for (const path of Object.keys(ways)) {
+        const client = connect(server.port, '127.0.0.1');
+        client.write(\`PUT \${path} HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\nX-Mine: kept\\r\\nKeep-Alive: timeout=5\\r\\n\`);
+        client.write('Expect: 100-continue\\r\\nUpgrade: h2c\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n4\\r\\nbody\\r\\n0\\r\\n\\r\\n');
+        let answer = '';
+        for await (const piece of client.setEncoding('utf8')) answer += piece;
+        print(JSON.stringify([path, ...JSON.parse(/\\[.*\\]/.exec(answer)?.[0] ?? JSON.stringify(answer.split('\\r\\n')))]));
+      }
+      await server.stop(true);
+    `);
+
+    const wanted = ['/request', '/init', '/parts', '/request-of-parts', '/record'].map((path) => [path, 'PUT', 'body', 'kept']);
+    assert.deepEqual(echoes, wanted);
+  });
 });

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { inspect } from 'node:util';
 import { cleanUp } from './support/connect.mjs';
+import { RawClient } from './support/raw-client.mjs';
 import { exchange, request } from './support/raw-http.mjs';
 import { mantou, serve } from './support/target.mjs';
 
@@ -328,7 +329,6 @@ const MADE = {
   redirect: (R) => R.redirect('http://a/b'),
   'redirect with a status': (R) => R.redirect('http://a/b', 307),
   'redirect with a status that is none': (R) => R.redirect('http://a/b', 200),
-  'redirect to nowhere': (R) => R.redirect('http://'),
   'redirect to nothing': (R) => R.redirect(),
 };
 
@@ -403,6 +403,105 @@ describe('a response of', () => {
     headers.set('a', '2');
 
     assert.equal(response.headers.get('a'), '1');
+  });
+});
+
+describe('as in Bun,', () => {
+  for (const [what, to, location] of [
+    ['a path', '/a?b#c', '/a?b#c'],
+    ['a name', 'a', 'a'],
+    ['a path in white space', ' /a\t', '/a'],
+    ['what is no URL', 'http://[a', 'http://[a'],
+    ['a URL', new URL('http://a/é'), 'http://a/%C3%A9'],
+    ['the text of a URL', 'HTTP://A', 'http://a/'],
+    ['the text of anything', { toString: () => '/a' }, '/a'],
+  ]) {
+    test(`a redirect leads to ${what}`, async () => {
+      const { status, headers, hasBody } = await told(Ours.redirect(to));
+
+      assert.deepEqual([status, headers, hasBody], [302, [['location', location]], false]);
+    });
+  }
+
+  for (const to of ['/a\r\nb: c', '/a\nb', '/a\0', '/\u{1f600}']) {
+    test(`a redirect does not lead to ${JSON.stringify(to)}`, () => {
+      assert.throws(() => Ours.redirect(to), TypeError);
+    });
+  }
+
+  test('a redirect has the status that is asked for, if it is one of a redirect', async () => {
+    const statuses = [301, 302, 303, 307, 308, undefined].map((status) => Ours.redirect('/a', status).status);
+
+    assert.deepEqual(statuses, [301, 302, 303, 307, 308, 302]);
+    for (const status of [0, 200, 300, 304, 1000, NaN]) assert.throws(() => Ours.redirect('/a', status), RangeError);
+  });
+
+  test('a redirect takes an init, which does not say where it leads', async () => {
+    const headers = [
+      ['set-cookie', 'a=1'],
+      ['set-cookie', 'b=2'],
+      ['Location', '/c'],
+    ];
+    const response = Ours.redirect('/a', { status: 307, statusText: 'There', headers });
+
+    assert.deepEqual([response.status, response.statusText, response.headers.get('location')], [307, 'There', '/a']);
+    assert.deepEqual(response.headers.getSetCookie(), ['a=1', 'b=2']);
+    assert.equal(headers[2][1], '/c');
+  });
+
+  test('the headers of a redirect can be changed', async () => {
+    const response = Ours.redirect('http://a/');
+
+    response.headers.set('a', '1');
+    response.headers.append('set-cookie', 'b=2');
+
+    assert.deepEqual([...response.headers].sort(), [
+      ['a', '1'],
+      ['location', 'http://a/'],
+      ['set-cookie', 'b=2'],
+    ]);
+  });
+
+  test('a redirect is sent, by a handler and as a route', async () => {
+    const server = serve({ routes: { '/a': Ours.redirect('/b') }, fetch: () => Ours.redirect('/c', 307) });
+
+    for (const [path, wanted] of [
+      ['/a', [302, '/b', '0']],
+      ['/', [307, '/c', '0']],
+    ]) {
+      const { response } = await exchange(server, request('GET', path));
+      assert.deepEqual([response.status, response.header('location'), response.header('content-length')], wanted);
+    }
+  });
+
+  test('101 is a status, whatever is done with the response', async () => {
+    const response = new Ours(null, { status: 101, headers: { a: 'b' } });
+
+    assert.deepEqual([response.status, response.ok, response.body, await response.text()], [101, false, null, '']);
+    const clone = response.clone();
+    assert.deepEqual([clone.status, clone.clone().status, clone.headers.get('a')], [101, 101, 'b']);
+  });
+
+  test('a handler that has upgraded a request may return a 101', async () => {
+    const server = serve({
+      async fetch(req, server) {
+        const hasUpgraded = server.upgrade(req);
+        await null;
+        return new Ours(hasUpgraded ? null : 'no', { status: hasUpgraded ? 101 : 400 });
+      },
+      websocket: { message: (ws, message) => ws.send(message) },
+    });
+    const client = await RawClient.open({ port: server.port });
+
+    client.text('still here');
+
+    await client.expect('TEXT still here');
+  });
+
+  test('a status may stand in place of the init of json', async () => {
+    const response = Ours.json({ a: 1 }, 404);
+
+    assert.deepEqual([response.status, await response.json()], [404, { a: 1 }]);
   });
 });
 
@@ -487,7 +586,7 @@ describe('what can be done:', () => {
     json: (R) => R.json({ a: 1 }),
     'a Blob': (R) => new R(new Blob(['blob'], { type: 'text/x-blob' })),
     'a stream': (R) => new R(stream('a', 'b')),
-    'a redirect': (R) => R.redirect('http://a/'),
+    'what a redirect is made of': (R) => new R(null, R.redirect('http://a/', 301)),
   };
 
   for (const [what, act] of Object.entries(DONE)) {

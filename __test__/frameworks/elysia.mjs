@@ -42,7 +42,12 @@ const app = new Elysia({ serve: { hostname: '127.0.0.1' } })
     { cookie },
   )
   .get('/who', ({ cookie: { session, signed } }) => ({ session: session.value, signed: signed.value }), { cookie })
+  .get('/moved', ({ redirect, set }) => {
+    set.headers['x-own'] = 'yes';
+    return redirect('/who', 303);
+  })
   .get('/file', () => file(process.argv[2]))
+  .get('/bun-file', () => Bun.file(process.argv[2]))
   .get('/stream', async function* () {
     yield 'one ';
     yield 'two ';

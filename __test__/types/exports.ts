@@ -39,9 +39,14 @@ same<keyof typeof mantou, 'Request' | 'Response' | 'serve' | 'ServerWebSocket' |
 // They are classes like the global ones, and their objects of the global types.
 same<Request, globalThis.Request>();
 same<Response, globalThis.Response>();
-same<typeof Response, typeof globalThis.Response>();
+export const likeTheHosts: typeof globalThis.Response = Response;
 class Teapot extends Response {}
-export const answered: globalThis.Response[] = [new Response('x'), Response.json({}), new Teapot(null)];
+export const answered: globalThis.Response[] = [new Response('x'), Response.json({}), Response.json({}, 404), new Teapot(null)];
+export const moved: globalThis.Response[] = [
+  Response.redirect('/a'),
+  Response.redirect(new URL('http://a'), 307),
+  Response.redirect('/a', { status: 303, headers: { a: 'b' } }),
+];
 export const asked: globalThis.Request = new Request('http://a/');
 
 same<(typeof installed)[number], 'Request' | 'Response' | 'fetch' | 'CloseEvent' | 'Bun'>();

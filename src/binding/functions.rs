@@ -633,21 +633,23 @@ fn head(
         headers.append(name, value);
     }
     // The framing is hyper's, whatever the handler says.
-    headers.remove(header::TRANSFER_ENCODING);
+    let is_chunked = headers.remove(header::TRANSFER_ENCODING).is_some();
     let given = headers.remove(header::CONTENT_LENGTH);
     if exchange.method != Method::HEAD {
         return Ok(response);
     }
-    // The answer to HEAD only tells of the body, and may tell of one that was not made. RFC 9110 §8.6: a 204 has no Content-Length, and
-    // that of a 304 is for the handler to say.
-    let own =
-        length.filter(|&length| length > 0 || status != StatusCode::NOT_MODIFIED).map(HeaderValue::from);
-    let told = if length == Some(0) { given.or(own) } else { own };
-    if let Some(told) = told.filter(|_| status != StatusCode::NO_CONTENT) {
-        headers.insert(header::CONTENT_LENGTH, told);
-    }
-    if length.is_none() {
+    // The answer to HEAD only tells of the body, and may tell of one that was not made.
+    let has_length = prepared::has_length(status);
+    if length.is_none()
+        || (length == Some(0) && is_chunked && has_length && status != StatusCode::RESET_CONTENT)
+    {
         exchange.connection.hides_chunks.set(true);
+        return Ok(response);
+    }
+    let own = length.filter(|_| has_length).map(HeaderValue::from);
+    let given = given.filter(|_| length == Some(0) && (has_length || status == StatusCode::NOT_MODIFIED));
+    if let Some(told) = given.or(own) {
+        headers.insert(header::CONTENT_LENGTH, told);
     }
     Ok(response)
 }

@@ -45,6 +45,11 @@ pub(crate) fn write_head(
     has_date.is_some()
 }
 
+/// Whether an answer has a Content-Length of its own accord. RFC 9110 §8.6: 1xx and 204 MUST NOT have one, and that of a 304 is for the handler to say.
+pub(crate) fn has_length(status: StatusCode) -> bool {
+    !status.is_informational() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
 /// Appends a field as it goes over the wire.
 pub(crate) fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     for part in [name, b": ", value, b"\r\n"] {
@@ -54,10 +59,7 @@ pub(crate) fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 
 /// Writes everything but the date. Returns whether there is one among the fields.
 fn begin(out: &mut Vec<u8>, status: StatusCode, fields: &[u8], length: usize) -> Option<bool> {
-    // RFC 9110 §8.6: these have no Content-Length.
-    let has_length =
-        !status.is_informational() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let has_date = check(fields).filter(|_| has_length)?;
+    let has_date = check(fields).filter(|_| has_length(status))?;
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');

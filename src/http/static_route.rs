@@ -8,7 +8,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::body::ResponseBody;
 use super::conditions::{self, Validators, Verdict};
-use super::prepared::{Head, write_field};
+use super::prepared::{self, Head, write_field};
 
 /// See the module.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl StaticRoute {
         // The framing follows from the body, whatever the response says.
         fields.remove(header::TRANSFER_ENCODING);
         fields.remove(header::CONTENT_LENGTH);
-        if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        if prepared::has_length(status) {
             fields.insert(header::CONTENT_LENGTH, body.len().into());
         }
         let head = if phrase.is_none() { Head::new(status, &text_of(&fields), body.len()) } else { None };

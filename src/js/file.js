@@ -171,6 +171,8 @@ class BunFile extends Blob {
   }
 
   static {
+    // As in Bun: frameworks go by the name of this class.
+    Object.defineProperty(BunFile.prototype, 'constructor', { value: Blob });
     startOfPart = (blob) => {
       if (!(#path in blob) || (blob.#start === 0 && blob.#end === Number.POSITIVE_INFINITY)) return undefined;
       const { size } = blob;

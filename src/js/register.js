@@ -9,20 +9,12 @@ const isBun = process.versions.bun !== undefined;
 require('./globals.js').areOurs = !isBun;
 
 const { Cookie, CookieMap } = require('./cookies.js');
+const { fetch } = require('./fetch.js');
 const { file, write } = require('./file.js');
-const { IncomingRequest, Request, unveil } = require('./request.js');
+const { IncomingRequest, Request } = require('./request.js');
 const { Response } = require('./response.js');
 const { semver } = require('./semver.js');
 const { serve } = require('./server.js');
-
-const hostFetch = globalThis.fetch;
-
-/** The host's, which also takes a request of ours. @type {(...args: any[]) => Promise<globalThis.Response>} */
-function fetch(_input) {
-  const args = [...arguments];
-  if (args.length > 0) args[0] = unveil(args[0]);
-  return Reflect.apply(hostFetch, globalThis, args);
-}
 
 /** What there is of Bun. */
 const BUN = {

@@ -28,15 +28,41 @@ const PARTS = Object.getOwnPropertySymbols(PLAIN);
 let unveil;
 
 /**
- * The host's Request, which also takes a lazy one for what it is.
- *
- * With a lazy request the host's own constructor and its `fetch()` fail where it keeps the parts of its requests in private fields.
+ * What is given to `new Request()` or `fetch()`, as the host takes it: a lazy request fails where the host keeps the parts of its own in
+ * private fields, and a body that is a stream where nobody says `duplex: 'half'`, which Bun does not ask for.
+ * @param {any[]} args
  */
+function forHost(args) {
+  const [input, init] = args;
+  const given = [unveil(input), isStreaming(init) ? withMember(init, 'duplex', 'half') : init, ...args.slice(2)];
+  return given.slice(0, args.length);
+}
+
+/**
+ * Whether an init has a stream for a body and does not say how it is to be sent.
+ * @param {any} init
+ */
+function isStreaming(init) {
+  if (typeof init !== 'object' || init === null || init.duplex !== undefined) return false;
+  const { body } = init;
+  return typeof body === 'object' && body !== null && Symbol.asyncIterator in body;
+}
+
+/**
+ * An init that is another one, which may be of any class, but for one member.
+ * @param {any} init
+ * @param {string} name
+ * @param {unknown} value
+ */
+function withMember(init, name, value) {
+  return new Proxy({}, { get: (_, key) => (key === name ? value : init?.[key]) });
+}
+
+/** The host's Request, which also takes a lazy one for what it is, and a stream without further words. */
 class Request extends HostRequest {
   /** @param {any[]} args */
   constructor(...args) {
-    if (args.length > 0) args[0] = unveil(args[0]);
-    super(.../** @type {[any, any]} */ (args));
+    super(.../** @type {[any, any]} */ (forHost(args)));
   }
 }
 ownsHostInstances(Request, HostRequest);
@@ -325,4 +351,4 @@ const IncomingRequest = isBun ? BunRequest : PARTS.length > 0 || globals.areOurs
 manner.followsRequests = IncomingRequest === HostedRequest;
 Object.defineProperty(IncomingRequest.prototype, 'constructor', { value: HostRequest });
 
-module.exports = { IncomingRequest, Request: isBun ? HostRequest : Request, exchangeOf, unveil };
+module.exports = { IncomingRequest, Request: isBun ? HostRequest : Request, exchangeOf, forHost, withMember };

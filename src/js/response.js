@@ -72,8 +72,8 @@ class Response {
     if (init === undefined) return true;
     if (init === null || Object.getPrototypeOf(init) !== Object.prototype) return false;
     const { headers, status = 200, statusText = '' } = init;
-    if (!Number.isInteger(status) || status < 200 || status > 599) return false;
-    if (response.#content !== null && (status === 204 || status === 205 || status === 304)) return false;
+    if (!Number.isInteger(status) || ((status < 200 || status > 599) && status !== SWITCHING)) return false;
+    if (response.#content !== null && WITHOUT_CONTENT.has(status)) return false;
     if (typeof statusText !== 'string' || !PHRASE.test(statusText)) return false;
     response.#status = status;
     response.#statusText = statusText;
@@ -92,8 +92,11 @@ class Response {
   /**
    * @param {any} data
    * @param {any} [init]
+   * @returns {Response}
    */
   static json(data, init) {
+    // Bun's takes a status in place of an init.
+    if (typeof init === 'number') return Response.json(data, { status: init });
     const text = JSON.stringify(data);
     const response = text === undefined ? undefined : new Response(text, init);
     if (response === undefined || response.#host !== undefined)
@@ -102,8 +105,23 @@ class Response {
     return response;
   }
 
-  static redirect() {
-    return Response.#of(Reflect.apply(HostResponse.redirect, HostResponse, arguments));
+  /**
+   * The host's, and like Bun's: what is no absolute URL is sent as it is, an init may take the place of the status, and the fields can be
+   * changed.
+   * @param {any} url
+   * @param {any} [init]
+   */
+  static redirect(url, init = 302) {
+    if (arguments.length === 0) return Reflect.apply(HostResponse.redirect, HostResponse, []);
+    const text = String(url);
+    const location = URL.canParse(text) ? new URL(text).href : text;
+    if (typeof init !== 'object' || init === null) {
+      const status = REDIRECTS.has(init) ? init : HostResponse.redirect(ANYWHERE, init).status;
+      return new Response(null, { status, headers: { location } });
+    }
+    const response = new Response(null, init);
+    response.headers.set('location', location);
+    return response;
   }
 
   get body() {
@@ -115,7 +133,7 @@ class Response {
   }
 
   clone() {
-    if (this.#host !== undefined || this.#isUsed) return Response.#of(Response.#hostOf(this).clone());
+    if (this.#host !== undefined || this.#isUsed) return Response.#of(Response.#hostOf(this).clone(), this.#status);
     const copy = new Response();
     // The memory of bytes goes back when they are sent.
     copy.#content = this.#content instanceof Uint8Array ? copyOf(this.#content) : this.#content;
@@ -143,7 +161,7 @@ class Response {
   }
 
   get status() {
-    return this.#host === undefined ? this.#status : this.#host.status;
+    return this.#host === undefined || this.#status === SWITCHING ? this.#status : this.#host.status;
   }
 
   get statusText() {
@@ -170,10 +188,12 @@ class Response {
   /**
    * A response that is the host's.
    * @param {globalThis.Response} host
+   * @param {number} [status]
    */
-  static #of(host) {
+  static #of(host, status = 200) {
     const response = new Response();
     response.#host = host;
+    response.#status = status;
     return response;
   }
 
@@ -185,7 +205,8 @@ class Response {
   static #hostOf(response) {
     const host = response.#host;
     if (host === undefined) {
-      const init = { status: response.#status, statusText: response.#statusText, headers: splitFields(Response.#currentFields(response)) };
+      const status = response.#status === SWITCHING ? 200 : response.#status;
+      const init = { status, statusText: response.#statusText, headers: splitFields(Response.#currentFields(response)) };
       const made = new HostResponse(/** @type {any} */ (response.#content), init);
       // Sent already, past the host: it must not be read again.
       if (response.#isUsed) made.arrayBuffer();
@@ -247,6 +268,15 @@ const SPENT = new Uint8Array(0);
 
 const TEXT = field('content-type', 'text/plain;charset=UTF-8');
 const JSON_TYPE = field('content-type', 'application/json');
+/**
+ * What programs for Bun return when they have upgraded a request (RFC 9110 §15.2.2). Node's class has no such status: it stays with ours.
+ */
+const SWITCHING = 101;
+/** https://fetch.spec.whatwg.org/#null-body-status */
+const WITHOUT_CONTENT = new Set([SWITCHING, 204, 205, 304]);
+/** https://fetch.spec.whatwg.org/#redirect-status: the host judges any other. */
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+const ANYWHERE = 'http://localhost';
 /** RFC 9112 §4: what a reason phrase may consist of. */
 const PHRASE = /^[\t -~\x80-\xff]*$/;
 
