@@ -22,7 +22,7 @@ use super::body::ResponseBody;
 use super::exchange::{Exchange, drain};
 use super::framing::{Framing, MAX_FIELDS, Refusal, Whole};
 use super::idle::{self, Expiry, Idle, LEAST_PER_SECOND};
-use super::routes::Way;
+use super::routes::{self, Way};
 use super::static_route::StaticRoute;
 use crate::server::alarm::Alarm;
 use crate::server::connection::{Life, Socket};
@@ -364,14 +364,19 @@ impl Connection {
             return Taken::Not;
         }
         let Ok(method) = Method::from_bytes(request.method) else { return Taken::Not };
-        let route = match self.server.way(&method, request.target, &HeaderMap::new()) {
+        let is_handshake = request.is_handshake && self.server.websocket().is_some();
+        // The 101 is written past the outbox, behind everything that is in there.
+        if is_handshake && !self.flush() {
+            return Taken::Not;
+        }
+        let route = match self.server.way(&method, request.target, is_handshake) {
             Way::Static(route) if request.is_bare => return self.answer_plainly(&route),
             Way::Handler(number) => Some(number),
             Way::Fetch => None,
             Way::Static(_) | Way::Directory(..) | Way::Nobody | Way::NoWebSocket => return Taken::Not,
         };
         let Some(exchange) = Exchange::withheld(self, method, request, route) else { return Taken::Not };
-        self.begin_request(!request.content.is_empty());
+        self.begin_request(is_handshake || !request.content.is_empty());
         *self.exchange.borrow_mut() = Some(Rc::clone(&exchange));
         exchange.announce();
         Taken::Announced
@@ -850,7 +855,8 @@ impl Service<Request<Incoming>> for Dispatch {
         connection.begin_request(false);
         let way = {
             let framing = connection.framing.borrow();
-            connection.server.way(request.method(), framing.target(), request.headers())
+            let is_handshake = routes::is_handshake(request.method(), request.headers());
+            connection.server.way(request.method(), framing.target(), is_handshake)
         };
         let route = match &way {
             Way::Static(route) => {

@@ -14,6 +14,8 @@
 use std::mem;
 use std::ops::Range;
 
+use crate::websocket::handshake::KEY_LENGTH;
+
 /// See the module. Between two requests it owns no bytes of the peer's but the last target.
 #[derive(Debug)]
 pub struct Framing {
@@ -91,12 +93,13 @@ impl Framing {
         let Self { follower, kept } = self;
         let bytes = follower.pass(kept, fresh, room)?;
         let outline = follower.outline.take().filter(|outline| outline.end == bytes.len());
-        let whole = outline.map(|Outline { method, head, is_bare, .. }| Whole {
+        let whole = outline.map(|Outline { method, head, is_bare, is_handshake, .. }| Whole {
             method: &bytes[..method],
             target: &follower.target,
             head: &bytes[..head],
             content: &bytes[head..],
             is_bare,
+            is_handshake,
         });
         Ok((bytes, whole))
     }
@@ -149,8 +152,8 @@ impl Framing {
     }
 }
 
-/// A request of HTTP/1.1 that is here as a whole, and has nothing to say of the connection or of what is to happen before its answer. It is no
-/// HEAD, whose answer ends in a way of its own, nor a GET with content.
+/// A request of HTTP/1.1 that is here as a whole, and has nothing to say of the connection or of what is to happen before its answer, unless it
+/// is the opening handshake of a WebSocket. It is no HEAD, whose answer ends in a way of its own, nor a GET with content.
 #[derive(Clone, Copy, Debug)]
 pub struct Whole<'a> {
     /// A token, as it came.
@@ -163,6 +166,8 @@ pub struct Whole<'a> {
     pub content: &'a [u8],
     /// A GET without conditions: nothing but the target bears on its answer.
     pub is_bare: bool,
+    /// A GET that asks for a WebSocket and for nothing else (RFC 6455 §4.1), with a key that may be one.
+    pub is_handshake: bool,
 }
 
 /// The fields of a head that has gone on, in their order: names as they came, values without the whitespace around them.
@@ -239,6 +244,7 @@ struct Outline {
     head: usize,
     end: usize,
     is_bare: bool,
+    is_handshake: bool,
 }
 
 #[derive(Debug)]
@@ -353,6 +359,9 @@ struct Head {
     length: Option<Length>,
     /// A field has been seen that bears on the connection, or on what happens before the answer.
     bears_on_connection: bool,
+    /// A field has been seen as it stands in the opening handshake of a WebSocket, beside the key.
+    asks_for_websocket: bool,
+    has_key: bool,
     /// A field has been seen that makes the request a conditional one.
     is_conditional: bool,
 }
@@ -376,6 +385,8 @@ impl Head {
             is_chunked: false,
             length: None,
             bears_on_connection: false,
+            asks_for_websocket: false,
+            has_key: false,
             is_conditional: false,
         }
     }
@@ -400,15 +411,26 @@ impl Head {
         // By the first letter, in either case: most fields begin with another one.
         match name.first().map(|letter| letter | 0x20) {
             Some(b'c') if is(b"connection") => {
-                self.bears_on_connection |= !value.eq_ignore_ascii_case(b"keep-alive");
+                let is_upgrade = [&b"upgrade"[..], b"keep-alive, upgrade"]
+                    .iter()
+                    .any(|options| value.eq_ignore_ascii_case(options));
+                self.asks_for_websocket |= is_upgrade;
+                self.bears_on_connection |= !is_upgrade && !value.eq_ignore_ascii_case(b"keep-alive");
             }
             Some(b'e') => self.bears_on_connection |= is(b"expect"),
             Some(b'i') => {
                 self.is_conditional |= name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"if-"));
             }
-            Some(b's') => self.bears_on_connection |= is(b"sec-websocket-key"),
+            Some(b's') if is(b"sec-websocket-key") => {
+                self.bears_on_connection |=
+                    value.len() != KEY_LENGTH || mem::replace(&mut self.has_key, true);
+            }
             Some(b't') => self.bears_on_connection |= is(b"transfer-encoding"),
-            Some(b'u') => self.bears_on_connection |= is(b"upgrade"),
+            Some(b'u') if is(b"upgrade") => {
+                let is_websocket = value.eq_ignore_ascii_case(b"websocket");
+                self.asks_for_websocket |= is_websocket;
+                self.bears_on_connection |= !is_websocket;
+            }
             _ => {}
         }
         let is_ambiguous = match name.len() {
@@ -462,9 +484,13 @@ impl Head {
         if (is_get && length > 0) || method == b"HEAD" {
             return None;
         }
+        let is_handshake = is_get && self.has_key && self.asks_for_websocket;
+        if !is_handshake && (self.has_key || self.asks_for_websocket) {
+            return None;
+        }
         let end = lines.len().saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
-        let is_bare = is_get && !self.is_conditional;
-        Some(Outline { method: method.len(), head: lines.len(), end, is_bare })
+        let is_bare = is_get && !self.is_conditional && !is_handshake;
+        Some(Outline { method: method.len(), head: lines.len(), end, is_bare, is_handshake })
     }
 
     /// Puts `/` in the place of the target. Returns where the head begins now.
@@ -1111,7 +1137,7 @@ mod tests {
         let mut bytes = request.as_bytes().to_vec();
         let (_, whole) = framing.receive_request(&mut bytes, room).unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        whole.map(|Whole { method, target, head, content, is_bare }| {
+        whole.map(|Whole { method, target, head, content, is_bare, .. }| {
             (text(method), text(target), text(head), text(content), is_bare)
         })
     }
@@ -1149,6 +1175,8 @@ mod tests {
             "Upgrade: x\r\n",
             "Transfer-Encoding: chunked\r\n",
             "Sec-WebSocket-Key: x\r\n",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
         ] {
             let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
             assert_eq!(told(&request, usize::MAX), None, "{fields:?}");
@@ -1157,6 +1185,35 @@ mod tests {
             assert_eq!(told(&format!("{line}\r\nHost: a\r\n\r\n"), usize::MAX), None, "{line}");
         }
         assert_eq!(told("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na", usize::MAX), None);
+    }
+
+    #[test]
+    fn a_handshake_is_told_of_when_it_asks_for_nothing_else() {
+        const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        let told = |fields: &str| {
+            let mut framing = Framing::new(MAX_CONTENT);
+            let mut bytes = format!("GET /chat HTTP/1.1\r\nHost: a\r\n{fields}\r\nframes").into_bytes();
+            let whole = framing.receive_request(&mut bytes, usize::MAX).unwrap().1;
+            let told = whole.map(|whole| (whole.is_handshake, whole.is_bare));
+            assert!(framing.has_next(), "what stands behind it waits");
+            told
+        };
+        for connection in ["Upgrade", "keep-alive, Upgrade"] {
+            let fields = format!(
+                "Connection: {connection}\r\nUpgrade: WebSocket\r\n{KEY}Sec-WebSocket-Version: 13\r\n"
+            );
+            assert_eq!(told(&fields), Some((true, false)), "{connection}");
+        }
+        for fields in [
+            format!("Connection: close, Upgrade\r\nUpgrade: websocket\r\n{KEY}"),
+            format!("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n{KEY}"),
+            format!("Connection: Upgrade\r\nUpgrade: websocket\r\n{KEY}{KEY}"),
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: short\r\n".to_owned(),
+            "Connection: Upgrade\r\nUpgrade: websocket\r\n".to_owned(),
+            KEY.to_owned(),
+        ] {
+            assert_eq!(told(&fields), None, "{fields:?}");
+        }
     }
 
     #[test]

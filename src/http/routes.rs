@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, header};
 use super::directory::Directory;
 use super::router::{self, Router};
 use super::static_route::StaticRoute;
+use crate::websocket::handshake::KEY_LENGTH;
 
 /// See the module. A reload replaces the whole of it.
 #[derive(Debug)]
@@ -57,10 +58,9 @@ impl Routes {
         self.has_fetch = has_fetch;
     }
 
-    /// The way of a request. `target` is the request target as it came; `has_websocket` tells whether handshakes are welcome.
-    pub(crate) fn way(&self, method: &Method, target: &[u8], fields: &HeaderMap, has_websocket: bool) -> Way {
+    /// The way of a request. `target` is the request target as it came; `is_handshake` tells of one that is welcome.
+    pub(crate) fn way(&self, method: &Method, target: &[u8], is_handshake: bool) -> Way {
         // §3.6: only a handler can upgrade, so a handshake passes by everything else.
-        let is_handshake = has_websocket && is_handshake(method, fields);
         let accepts = |route: &Route| !is_handshake || matches!(route, Route::Handler(_));
         let found = router::path_of(target).and_then(|path| self.router.find(path, method, accepts));
         match found.map(|found| (found.target, found.rest)) {
@@ -75,17 +75,14 @@ impl Routes {
 }
 
 /// Whether a request means to become a WebSocket, as Bun takes it: whether it can is for `upgrade()` to say.
-fn is_handshake(method: &Method, fields: &HeaderMap) -> bool {
+pub(crate) fn is_handshake(method: &Method, fields: &HeaderMap) -> bool {
     *method == Method::GET && fields.get(header::SEC_WEBSOCKET_KEY).is_some_and(|key| key.len() == KEY_LENGTH)
 }
-
-/// RFC 6455 §4.1: sixteen bytes in base64.
-const KEY_LENGTH: usize = 24;
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use http::{HeaderValue, StatusCode};
+    use http::StatusCode;
 
     use super::*;
 
@@ -98,17 +95,12 @@ mod tests {
         routes
     }
 
-    fn handshake() -> HeaderMap {
-        let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
-        HeaderMap::from_iter([(header::SEC_WEBSOCKET_KEY, key)])
-    }
-
     #[test]
     fn what_no_route_takes_goes_to_fetch_or_is_not_found() {
         for target in [&b"/other"[..], b"/off", b"*"] {
-            let with = routes(true).way(&Method::GET, target, &HeaderMap::new(), true);
+            let with = routes(true).way(&Method::GET, target, false);
             assert!(matches!(with, Way::Fetch), "{with:?}");
-            let without = routes(false).way(&Method::GET, target, &HeaderMap::new(), true);
+            let without = routes(false).way(&Method::GET, target, false);
             assert!(matches!(without, Way::Nobody), "{without:?}");
         }
     }
@@ -116,22 +108,24 @@ mod tests {
     #[test]
     fn a_handshake_passes_by_what_cannot_upgrade() {
         for target in [&b"/static"[..], b"/off", b"/post", b"/other"] {
-            assert!(matches!(routes(true).way(&Method::GET, target, &handshake(), true), Way::Fetch));
-            let without = routes(false).way(&Method::GET, target, &handshake(), true);
+            assert!(matches!(routes(true).way(&Method::GET, target, true), Way::Fetch));
+            let without = routes(false).way(&Method::GET, target, true);
             assert!(matches!(without, Way::NoWebSocket), "{without:?}");
         }
         let mut routes = routes(true);
         routes.insert(b"/*", None, Route::Handler(2));
         for target in [&b"/static"[..], b"/off", b"/post"] {
-            assert!(matches!(routes.way(&Method::GET, target, &handshake(), true), Way::Handler(2)));
+            assert!(matches!(routes.way(&Method::GET, target, true), Way::Handler(2)));
         }
     }
 
     #[test]
-    fn without_websocket_a_handshake_is_a_request_like_any_other() {
-        let way = routes(false).way(&Method::GET, b"/static", &handshake(), false);
-        assert!(matches!(way, Way::Static(_)));
-        let way = routes(false).way(&Method::POST, b"/static", &handshake(), true);
-        assert!(matches!(way, Way::Static(_)));
+    fn a_handshake_is_a_get_with_a_key_of_its_length() {
+        let key = "dGhlIHNhbXBsZSBub25jZQ==";
+        let with = |key: &str| HeaderMap::from_iter([(header::SEC_WEBSOCKET_KEY, key.parse().unwrap())]);
+        assert!(is_handshake(&Method::GET, &with(key)));
+        assert!(!is_handshake(&Method::GET, &with(&key[1..])));
+        assert!(!is_handshake(&Method::POST, &with(key)));
+        assert!(!is_handshake(&Method::GET, &HeaderMap::new()));
     }
 }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use http::{HeaderMap, Method};
+use http::Method;
 
 use super::config::{HttpConfig, WebSocketConfig};
 use super::connection::{Sent, Socket};
@@ -123,10 +123,10 @@ impl Server {
         }
     }
 
-    /// The way of a request.
-    pub(crate) fn way(&self, method: &Method, target: &[u8], fields: &HeaderMap) -> Way {
+    /// The way of a request; `is_handshake` tells of one that would be welcome.
+    pub(crate) fn way(&self, method: &Method, target: &[u8], is_handshake: bool) -> Way {
         match &*self.routes.borrow() {
-            Some(routes) => routes.way(method, target, fields, self.websocket.borrow().is_some()),
+            Some(routes) => routes.way(method, target, is_handshake && self.websocket.borrow().is_some()),
             None => Way::Fetch,
         }
     }

@@ -129,10 +129,13 @@ fn only(headers: &HeaderMap, name: HeaderName) -> Option<&[u8]> {
     values.next().filter(|_| values.next().is_none()).map(HeaderValue::as_bytes)
 }
 
+/// §4.1: sixteen bytes in base64.
+pub const KEY_LENGTH: usize = 24;
+
 /// Whether `key` is the base64 of 16 bytes (§4.2.1): 22 digits and `==`. The four bits to spare may be anything, as in Bun.
 fn is_key(key: &[u8]) -> bool {
     let digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-    key.len() == 24 && key.ends_with(b"==") && key[..22].iter().all(digit)
+    key.len() == KEY_LENGTH && key.ends_with(b"==") && key[..22].iter().all(digit)
 }
 
 /// The first of a list of subprotocols; as in Bun, the empty one before a leading comma. An empty list has none.
