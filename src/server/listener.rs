@@ -7,7 +7,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+#[cfg(not(target_os = "linux"))]
+use socket2::SockRef;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::net::UnixListener;
@@ -136,7 +138,8 @@ impl Acceptor {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = ready!(listener.poll_accept(cx))?;
-                // Small frames must not wait for acknowledgements. A connection that is gone by now is found out by reading.
+                // Elsewhere what is accepted does not have it of the listener. A connection that is gone by now is found out by reading.
+                #[cfg(not(target_os = "linux"))]
                 let _ = SockRef::from(&stream).set_tcp_nodelay(true);
                 Poll::Ready(Ok(Transport::tcp(stream, peer)))
             }
@@ -194,6 +197,8 @@ fn bind_address(address: SocketAddr, reuse_port: bool, ipv6_only: bool) -> io::R
     if reuse_port {
         return Err(io::ErrorKind::Unsupported.into());
     }
+    // Small frames must not wait for acknowledgements.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.set_nonblocking(true)?;
     socket.listen(BACKLOG)?;
