@@ -6,9 +6,10 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { afterEach, describe, test } from 'node:test';
 import { calls } from './support/calls.mjs';
-import { cleanUp, MORE_THAN_A_SOCKET_TAKES, serveSockets } from './support/connect.mjs';
+import { cleanUp, MORE_THAN_A_SOCKET_TAKES, pair, serveSockets } from './support/connect.mjs';
 import { collectGarbage } from './support/gc.mjs';
 import { close, continuation, frame, handshake, ping, RawClient, TEXT, text } from './support/raw-client.mjs';
+import { connectTo, request } from './support/raw-http.mjs';
 
 afterEach(cleanUp);
 
@@ -107,6 +108,21 @@ for (const [way, vanish] of Object.entries(WAYS)) {
     }
   });
 }
+
+test('requests of clients that have gone do not stand in the way of messages that come with them', async () => {
+  const { client, server } = await pair({ message: (ws, message) => ws.send(`re:${message}`) });
+  const leaving = await Promise.all(Array.from({ length: TIMES }, () => connectTo(server)));
+
+  // All in one tick: the server finds the requests, their ends and the message together.
+  for (const each of leaving) {
+    each.write(request('GET', '/'));
+    each.reset();
+  }
+  client.text('a');
+
+  await client.expect('TEXT re:a');
+  assert.equal(server.pendingRequests, 0);
+});
 
 test('clients that are killed leave nothing behind', async () => {
   const started = startServer();

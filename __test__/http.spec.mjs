@@ -834,6 +834,24 @@ describe('a connection', () => {
     assert.match(Buffer.concat(received).toString(), /early$/);
   });
 
+  test('is given up behind its last response when more comes than a body may have, although a GET may announce any length', {
+    timeout: 30_000,
+  }, async (t) => {
+    const server = start(() => new Response('early'), { idleTimeout: 0, maxRequestBodySize: 1000 });
+    const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.resume();
+    const endings = [];
+    for (const ending of ['end', 'error']) socket.on(ending, () => endings.push(ending));
+    const closed = new Promise((resolve) => socket.on('close', resolve));
+
+    socket.write(`GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${10 ** 14}\r\n\r\n`);
+    const sending = setInterval(() => socket.write('x'.repeat(100_000)), 75);
+    t.after(() => clearInterval(sending));
+    await closed;
+
+    assert.deepEqual(endings, ['end', 'error']);
+  });
+
   test('is kept after the response when half of the content is there, and takes the rest of it', async () => {
     const server = start(() => new Response('early'), { idleTimeout: 0 });
     const { client } = await exchange(server, request('POST', '/', { 'Content-Length': 6 }, 'abc'));

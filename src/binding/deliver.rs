@@ -128,8 +128,10 @@ impl Binding {
             Err(_) => return true,
         }
         match self.take_requests(&mut data) {
-            Ok(0) => {}
-            Ok(count) => {
+            Ok(None) => {}
+            // Behind those whose clients have gone there may be messages.
+            Ok(Some(0)) => return true,
+            Ok(Some(count)) => {
                 self.deliver_many(&self.callbacks.requests, &self.callbacks.resume_requests, &data[..count]);
                 return true;
             }
@@ -169,15 +171,17 @@ impl Binding {
         Ok(count)
     }
 
-    /// Makes JavaScript values of the requests at the head of the queue. Returns how many there are.
-    fn take_requests(&self, data: &mut [Value; MOST_PER_CALL]) -> Result<usize> {
+    /// Makes JavaScript values of the requests at the head of the queue, except of those whose clients have gone before a handler could see them.
+    /// Returns how many there are to be handled; `None` when something else comes first.
+    fn take_requests(&self, data: &mut [Value; MOST_PER_CALL]) -> Result<Option<usize>> {
         let limit = if self.callbacks.run_ticks.is_some() { data.len() } else { 1 };
         let mut head = self.text.borrow_mut();
         let mut count = 0;
+        let mut has_taken = false;
         while count < limit {
             let next = self.engine.events.borrow_mut().pop_request();
             let Some(key) = next else { break };
-            // Without an exchange the client has gone before the handler could see it.
+            has_taken = true;
             let Some(exchange) = self.engine.find_exchange(key) else { continue };
             head.clear();
             exchange.write_head(&mut head);
@@ -194,7 +198,7 @@ impl Binding {
             }
             count += 1;
         }
-        Ok(count)
+        Ok(has_taken.then_some(count))
     }
 
     /// Calls a function that takes what comes many to a call, and again for the rest of it when something was thrown.

@@ -240,7 +240,8 @@ async fn serve(connection: Rc<Connection>) {
                 connection.reset();
             } else {
                 let most = connection.server.http.max_request_body_size;
-                let content = connection.framing.borrow().content_left().unwrap_or(most);
+                // A GET may announce more than anybody wants to wait for.
+                let content = connection.framing.borrow().content_left().map_or(most, |left| left.min(most));
                 connection.part(farewell, content).await;
             }
         }
