@@ -13,8 +13,9 @@
 // - `globalThis.CloseEvent`, unless there is one: Node has it from version 23 on.
 //
 // `Bun.file(path)` is a Blob that is read when it is asked for, for responses and for programs: it has `name`, `lastModified`, `exists()`,
-// `stat()`, `write(data)` and `delete()` beside a Blob's members; `writer()` and file descriptors are not there. To the host itself it
-// is an empty Blob: `new Blob([file])`, `structuredClone(file)` and a form that is sent have none of its bytes; `await file.bytes()` does.
+// `stat()`, `write(data)` and `delete()` beside a Blob's members; `writer()` and file descriptors are not there. What it is made a part of -
+// another Blob, a File, a form, a structuredClone() - has the bytes that it had then: the whole file is read at once, synchronously, and what
+// cannot be read throws the error of the system. In a form it is named 'blob' unless it is given a name.
 // It is no route by itself, and a Response that is one is read once, at the start: a handler reads it each time.
 // `Bun.write(path, data)` reads the data first, then replaces the file, and returns the number of bytes.
 //
