@@ -7,7 +7,7 @@ const { engine } = require('./engine.js');
 const { coded } = require('./errors.js');
 const { field, findField, isField, joinFields } = require('./fields.js');
 const { startOfPart } = require('./file.js');
-const { plain, take } = require('./response.js');
+const { hasContent, plain, take } = require('./response.js');
 const { StreamedAnswer } = require('./streamed-answer.js');
 
 const bun = process.versions.bun === undefined ? undefined : /** @type {any} */ (globalThis).Bun;
@@ -88,6 +88,12 @@ function sendResponse(exchange, response, fail) {
   const fields = joinFields(response.headers) + cookieFields(exchange);
   const head = /** @type {Head} */ ([response.status, response.statusText || undefined, fields]);
   const held = heldAs(response);
+  if (!hasContent(response.status)) {
+    exchange.respond(...head, null);
+    // What is held can be sent again.
+    if (held === undefined) response.body?.cancel().catch(ignore);
+    return;
+  }
   if (held !== undefined) {
     sendHeld(exchange, head, response, held === 'FileRef', fail);
     return;
@@ -96,6 +102,9 @@ function sendResponse(exchange, response, fail) {
   if (stream === null || stream === undefined) exchange.respond(...head, null);
   else new StreamedAnswer(exchange, head, stream);
 }
+
+/** What the source's cancel() throws is its own affair. */
+const ignore = () => {};
 
 /**
  * Sends a response of ours whose content is at hand. Returns false for any other value.
