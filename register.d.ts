@@ -10,6 +10,9 @@
 // - `globalThis.Bun`, unless there is one: `serve`, `Cookie`, `CookieMap`, `fetch`, `version` (of the Bun that mantou follows), `env`, `argv`,
 //   `gc`, and what frameworks for Bun look for: `file`, `write` and `semver`. Whatever else Bun has is not there: `in` says so, and to read it
 //   throws an Error that names it.
+// - the module `bun`, where no package of that name can be loaded and Node has `module.registerHooks` (22.15, 23.5 and later):
+//   `import { serve } from 'bun'` and `require('bun')` find what `Bun` has. Modules are found before any of them runs, so an `import` that
+//   stands in the same program needs `node --import mantou/register`. In older Nodes there is none.
 // - `globalThis.CloseEvent`, unless there is one: Node has it from version 23 on.
 //
 // `Bun.file(path)` is a Blob that is read when it is asked for, for responses and for programs: it has `name`, `lastModified`, `exists()`,
