@@ -502,6 +502,8 @@ const serverClass = (className) =>
       const ws = createSocket(upgraded, state, data, own?.handlers);
       exchange.upgradeTo(ws);
       Socket.runOpen(ws);
+      // As in Bun, it is pending no longer than until its handler returns.
+      if (exchange.isDeferred) engine().forget(exchange.key);
       if (state.farewell !== undefined) Socket.dismiss(ws, state.farewell);
       return true;
     }
