@@ -211,11 +211,11 @@ function heldAs(response) {
 }
 
 /**
- * Whether Bun's own `Response` holds its body as a whole.
+ * Whether Bun's own `Response` holds its body as a whole. One that is empty, or still on its way to `fetch()`, it does not show at all.
  * @param {any} response
  */
 function isBuffered(response) {
-  return heldAs(response) === 'Blob';
+  return bun !== undefined && response instanceof Response && /\n {2}(?:Blob \(|bodyUsed: false\n\}$)/.test(bun.inspect(response));
 }
 
 /**
