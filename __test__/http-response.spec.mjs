@@ -721,6 +721,27 @@ for (const [whose, Response] of Object.entries(classes)) {
           assert.deepEqual([response.status, response.header('content-length')], [204, undefined]);
           assert.deepEqual(await asked.count(1), [['cancel']]);
         });
+
+        test('lets an iterable end that is being read', async () => {
+          let end;
+          const ended = new Promise((resolve) => {
+            end = resolve;
+          });
+          // biome-ignore lint/correctness/useYield: it is to end without a piece
+          const iterable = (async function* () {
+            await ended;
+          })();
+          const server = start(async () => {
+            const response = new Response(iterable, { status: 204 });
+            assert.ok(response.body);
+            await later();
+            return response;
+          });
+
+          assert.equal((await exchange(server, request('GET', '/'))).response.status, 204);
+          end();
+          await later();
+        });
       });
 
       test('of a redirect has its location', async () => {

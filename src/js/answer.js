@@ -8,7 +8,7 @@ const { coded } = require('./errors.js');
 const { field, findField, isField, joinFields } = require('./fields.js');
 const { startOfPart } = require('./file.js');
 const { hasContent, plain, take } = require('./response.js');
-const { StreamedAnswer } = require('./streamed-answer.js');
+const { discard, StreamedAnswer } = require('./streamed-answer.js');
 
 const bun = process.versions.bun === undefined ? undefined : /** @type {any} */ (globalThis).Bun;
 
@@ -91,7 +91,7 @@ function sendResponse(exchange, response, fail) {
   if (!hasContent(response.status)) {
     exchange.respond(...head, null);
     // What is held can be sent again.
-    if (held === undefined) response.body?.cancel().catch(ignore);
+    if (held === undefined && response.body) discard(response.body, fields);
     return;
   }
   if (held !== undefined) {
@@ -102,9 +102,6 @@ function sendResponse(exchange, response, fail) {
   if (stream === null || stream === undefined) exchange.respond(...head, null);
   else new StreamedAnswer(exchange, head, stream);
 }
-
-/** What the source's cancel() throws is its own affair. */
-const ignore = () => {};
 
 /**
  * Sends a response of ours whose content is at hand. Returns false for any other value.
