@@ -939,8 +939,8 @@ export interface ErrorLike extends Error {
 /**
  * A response that is made without a stream: text, bytes and Blobs go out as they were given. It passes for the host's class and the host's for
  * it, member for member (`instanceof`, `clone()`, `body`, all errors); what it has no short way for is done by one of the host's, made then.
- * What Bun's takes and Node's refuses it takes, too: see `redirect()` and `json()`, and the status 101 of a response without a body, which handlers
- * return behind `upgrade()`.
+ * What Bun's takes and Node's refuses it takes, too: see `redirect()` and `json()`, the status 101, which handlers return behind `upgrade()`, and
+ * a body with 101, 204, 205 or 304: it can be read, and is not sent.
  *
  * In Node, making one takes a tenth of the time that the host's takes, or less. Bytes without a `content-type` go out as
  * `application/octet-stream`. A Blob goes out with its length, piece by piece, whatever its size: `new Response(await fs.openAsBlob(path))`.

@@ -152,6 +152,26 @@ describe('a file', () => {
     await assert.rejects(async () => none.stream().getReader().read(), { code: 'ENOENT' });
   });
 
+  test('has its bytes in what it is made a part of', {
+    skip: isOracle && 'a file whose size nobody has asked for is empty there',
+  }, async () => {
+    const one = file(fresh('0123'));
+
+    for (const [whole, text] of [
+      [new Blob(['a', one, 'b']), 'a0123b'],
+      [new Blob([new Blob([one]), one.slice(1, 3), one.slice(-1)]), '0123123'],
+      [new File([one], 'name'), '0123'],
+      [structuredClone(one), '0123'],
+    ]) {
+      assert.deepEqual([whole.size, await whole.text()], [text.length, text]);
+    }
+  });
+
+  test('that cannot be read is made a part of nothing', { skip: isOracle && 'it is empty there' }, () => {
+    assert.throws(() => new Blob([file(fresh())]), { code: 'ENOENT' });
+    assert.throws(() => new Blob([file(folder)]), { code: 'EISDIR' });
+  });
+
   test('is not a folder', async () => {
     assert.equal(await file(folder).exists(), false);
     await assert.rejects(file(folder).text(), { code: 'EISDIR' });
@@ -286,6 +306,26 @@ describe('a file as the body of a response', () => {
     const { response } = await exchange(server, request('GET', '/'));
 
     assert.deepEqual([response.status, response.text, errors], [503, 'handled', ['ENOENT']]);
+  });
+
+  test('may be in a form', async () => {
+    const path = fresh('0123456789');
+    const server = serve({
+      fetch() {
+        const form = new FormData();
+        form.set('whole', file(path));
+        form.append('part', file(path).slice(2, 5), 'part.txt');
+        return new Response(form);
+      },
+    });
+
+    const { response } = await exchange(server, request('GET', '/'));
+    const headers = { 'content-type': response.header('content-type') };
+    const form = await new globalThis.Response(response.body, { headers }).formData();
+
+    assert.deepEqual([await form.get('whole').text(), await form.get('part').text()], ['0123456789', '234']);
+    assert.equal(form.get('part').name, 'part.txt');
+    assert.match(form.get('part').type, /^text\/plain/);
   });
 
   test('has nothing read of it for HEAD', async () => {

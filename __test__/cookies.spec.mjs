@@ -459,9 +459,24 @@ describe('a Cookie', () => {
     assert.equal(Cookie.from('a', 'b', { path: '/q' }).path, '/q');
   });
 
+  test('has no half of a character in its value, and a map finds none by such a name', () => {
+    const map = new CookieMap([['\ud800', 'halved']]);
+    map.set('a', '\udc00');
+
+    assert.deepEqual([new Cookie('a', '\ud800').value, map.get('a')], ['\ufffd', '\ufffd']);
+    assert.deepEqual([map.get('\ud800'), map.has('\ud800')], [null, false]);
+  });
+
+  test('takes a value that is there, if only as undefined', () => {
+    assert.equal(new Cookie({ name: 'a', value: undefined }).value, 'undefined');
+    assert.equal(new Cookie(Object.create({ name: 'a', value: undefined })).value, 'undefined');
+    assert.equal(new Cookie({ name: 'a' }).value, '');
+  });
+
   for (const [member, value, seen] of [
     ['value', 5, '5'],
     ['value', null, 'null'],
+    ['value', 'a\ud800b', 'a\ufffdb'],
     ['domain', 'x.com', 'x.com'],
     ['domain', '', ''],
     ['path', '/q', '/q'],

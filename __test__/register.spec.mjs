@@ -1,6 +1,10 @@
 // `mantou/register`: what it puts in place, and that nothing else changes a global.
 
 import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import module from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { killPrograms, runBare } from './support/program.mjs';
 import { isBunRuntime } from './support/target.mjs';
@@ -137,6 +141,56 @@ describe('mantou/register', () => {
         `Bun.${name} is not there: this is mantou, which has Bun.serve and little else of Bun (see mantou/register)`,
       ]),
     );
+  });
+
+  const canHook = 'registerHooks' in module;
+  describe("as 'bun'", { skip: inNode.skip || (!canHook && 'this Node cannot be told of a module') }, () => {
+    test('can be imported and required', async () => {
+      const [shape] = await printed(`
+        await import(${register});
+        const { createRequire } = await import('node:module');
+        const imported = await import('bun');
+        const { serve, file, Cookie } = imported;
+        const required = createRequire(${register})('bun');
+        print(JSON.stringify([imported.default === Bun, required === Bun, serve === Bun.serve, file === Bun.file, Cookie === Bun.Cookie]));
+      `);
+
+      assert.deepEqual(shape, [true, true, true, true, true]);
+    });
+
+    test('leaves every other module what it was, and missing where it is', async () => {
+      const [outcomes] = await printed(`
+        await import(${register});
+        const { createRequire } = await import('node:module');
+        const require = createRequire(${register});
+        const outcome = (error) => ['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND'].includes(error.code);
+        print(JSON.stringify([
+          await import('bun-that-is-not').catch(outcome),
+          (() => { try { return require('bun-that-is-not'); } catch (error) { return outcome(error); } })(),
+          (await import(${index})).serve === require(new URL(${index}).pathname).serve,
+        ]));
+      `);
+
+      assert.deepEqual(outcomes, [true, true, true]);
+    });
+
+    test('does not stand before a package of that name', async () => {
+      const home = mkdtempSync(join(tmpdir(), 'mantou-register-'));
+      try {
+        mkdirSync(join(home, 'node_modules/bun'), { recursive: true });
+        writeFileSync(join(home, 'node_modules/bun/index.js'), "module.exports = 'theirs';");
+        const require = JSON.stringify(join(home, 'a.js'));
+
+        const [found] = await printed(`
+          await import(${register});
+          print(JSON.stringify((await import('node:module')).createRequire(${require})('bun')));
+        `);
+
+        assert.equal(found, 'theirs');
+      } finally {
+        rmSync(home, { recursive: true });
+      }
+    });
   });
 
   test('gives a CloseEvent where there is none', async () => {

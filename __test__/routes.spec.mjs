@@ -676,6 +676,21 @@ describe('a static Response', () => {
     });
   }
 
+  for (const [what, body] of [
+    ['nothing', null],
+    ['an empty text', ''],
+    ['no bytes', new Uint8Array()],
+    ['an empty Blob', new Blob([])],
+  ]) {
+    test(`may have ${what} for a body`, async () => {
+      const server = serve({ routes: { '/a': new Response(body) } });
+
+      const { response } = await exchange(server, request('GET', '/a'));
+
+      assert.deepEqual([response.status, response.header('content-length')], [200, '0']);
+    });
+  }
+
   test('whose body is a stream is refused', { skip: !isBunRuntime && 'Node does not tell a stream from other bodies' }, () => {
     throwsExactly(
       () => serve({ routes: { '/a': new Response(new ReadableStream()) } }),

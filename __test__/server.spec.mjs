@@ -235,6 +235,42 @@ describe('the getters of a server', () => {
     ]);
   });
 
+  test('a request whose handler returned a promise is pending no more once it is upgraded', async () => {
+    const seen = [];
+    const returns = calls('the end of fetch');
+    const note = (where) => seen.push([where, server.pendingRequests, server.pendingWebSockets]);
+    const server = serveSockets(
+      { open: () => note('open') },
+      {
+        async fetch(req) {
+          const isLate = req.url.endsWith('/late');
+          if (isLate) await new Promise(setImmediate);
+          server.upgrade(req);
+          note('upgraded');
+          await new Promise(setImmediate);
+          note('later');
+          returns();
+        },
+      },
+    );
+
+    for (const path of ['/', '/late']) {
+      const client = await RawClient.open({ port: server.port, path });
+      await returns.next();
+      client.halfClose();
+      await client.ended();
+    }
+
+    assert.deepEqual(seen, [
+      ['open', 1, 1],
+      ['upgraded', 1, 1],
+      ['later', 0, 1],
+      ['open', 1, 1],
+      ['upgraded', 0, 1],
+      ['later', 0, 1],
+    ]);
+  });
+
   for (const name of GETTERS) {
     test(`${name} is read-only`, () => {
       const server = start();

@@ -106,7 +106,8 @@ describe('upgrade() returns', () => {
     assert.deepEqual(results.all, [[false], [false], [true]]);
   });
 
-  for (const options of [5, 'x', { headers: 5 }, { headers: { 'bad name': 'x' } }]) {
+  const unusable = [5, 'x', { headers: 5 }, { headers: { 'bad name': 'x' } }];
+  for (const options of unusable) {
     test(`false for what cannot be upgraded, whatever the options: ${JSON.stringify(options)}`, async () => {
       const requests = calls('a request');
       const server = serve({
@@ -123,6 +124,16 @@ describe('upgrade() returns', () => {
 
       assert.equal(server.upgrade(answered, options), false);
       assert.equal(server.upgrade(new Request('http://127.0.0.1/'), options), false);
+    });
+  }
+
+  for (const options of unusable) {
+    test(`false for a request that is no handshake, whatever the options: ${JSON.stringify(options)}`, async () => {
+      const response = await answerTo(options, { headers: { 'Sec-WebSocket-Key': undefined } });
+      assert.deepEqual([response.status, String(response.body)], [200, 'refused']);
+
+      const outdated = await answerTo(options, { headers: { 'Sec-WebSocket-Version': '12' } });
+      assert.equal(outdated.status, 426);
     });
   }
 

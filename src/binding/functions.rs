@@ -60,6 +60,7 @@ pub(super) const FUNCTIONS: &[(&str, Function)] = &[
     ("subscriberCount", subscriber_count),
     ("publishText", publish_text),
     ("publishBinary", publish_binary),
+    ("isHandshake", is_handshake),
     ("upgrade", upgrade_exchange),
     ("forget", forget),
     ("peerOf", peer_of),
@@ -415,6 +416,12 @@ fn publication(
             _ => payload.len() as f64,
         }
     })
+}
+
+/// `isHandshake(exchange)`: whether `upgrade` could answer it. One of a wrong version is answered now.
+fn is_handshake(binding: &Rc<Binding>, arguments: Arguments) -> Result<Value> {
+    let exchange = exchange(binding, arguments)?;
+    binding.js.boolean(exchange.is_some_and(|exchange| upgrade::is_handshake(&exchange)))
 }
 
 /// `upgrade(exchange, fields, protocol, cookies)`: the socket, or `[socket, protocol, extensions]` when something was agreed to, or `undefined`

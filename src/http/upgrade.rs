@@ -39,16 +39,7 @@ pub(crate) fn upgrade(
 ) -> Option<Upgraded> {
     let config = exchange.websocket.take().or_else(|| exchange.server().websocket())?;
     let request = exchange.fields();
-    let accept = match handshake::accept(&exchange.method, &request) {
-        Ok(accept) => accept,
-        Err(Refusal::NotAHandshake) => return None,
-        Err(Refusal::UnsupportedVersion) => {
-            if exchange.awaits_answer() {
-                exchange.answer(version_refusal(exchange));
-            }
-            return None;
-        }
-    };
+    let accept = accept(exchange, &request)?;
     let server = Rc::clone(exchange.server());
     let engine = &server.engine;
     // Nobody can tell where the frames begin behind a chunked content.
@@ -78,6 +69,24 @@ pub(crate) fn upgrade(
     exchange.connection.decide(Fate::Upgrade(Rc::clone(&socket)));
     let protocol = accept.protocol_with(&fields);
     Some(Upgraded { socket, protocol, extensions: agreed.map(|agreed| agreed.to_string()) })
+}
+
+/// Whether `exchange` has a handshake that can be answered. A wrong version is answered here, as by `upgrade`.
+pub(crate) fn is_handshake(exchange: &Rc<Exchange>) -> bool {
+    accept(exchange, &exchange.fields()).is_some()
+}
+
+fn accept(exchange: &Rc<Exchange>, request: &http::HeaderMap) -> Option<handshake::Accept> {
+    match handshake::accept(&exchange.method, request) {
+        Ok(accept) => Some(accept),
+        Err(Refusal::NotAHandshake) => None,
+        Err(Refusal::UnsupportedVersion) => {
+            if exchange.awaits_answer() {
+                exchange.answer(version_refusal(exchange));
+            }
+            None
+        }
+    }
 }
 
 /// Makes the fields say which subprotocol it is.

@@ -7,8 +7,8 @@ const { engine } = require('./engine.js');
 const { coded } = require('./errors.js');
 const { field, findField, isField, joinFields } = require('./fields.js');
 const { startOfPart } = require('./file.js');
-const { plain, take } = require('./response.js');
-const { StreamedAnswer } = require('./streamed-answer.js');
+const { hasContent, plain, take } = require('./response.js');
+const { discard, StreamedAnswer } = require('./streamed-answer.js');
 
 const bun = process.versions.bun === undefined ? undefined : /** @type {any} */ (globalThis).Bun;
 
@@ -88,6 +88,12 @@ function sendResponse(exchange, response, fail) {
   const fields = joinFields(response.headers) + cookieFields(exchange);
   const head = /** @type {Head} */ ([response.status, response.statusText || undefined, fields]);
   const held = heldAs(response);
+  if (!hasContent(response.status)) {
+    exchange.respond(...head, null);
+    // What is held can be sent again.
+    if (held === undefined && response.body) discard(response.body, fields);
+    return;
+  }
   if (held !== undefined) {
     sendHeld(exchange, head, response, held === 'FileRef', fail);
     return;
@@ -202,11 +208,11 @@ function heldAs(response) {
 }
 
 /**
- * Whether Bun's own `Response` holds its body as a whole.
+ * Whether Bun's own `Response` holds its body as a whole. One that is empty, or still on its way to `fetch()`, it does not show at all.
  * @param {any} response
  */
 function isBuffered(response) {
-  return heldAs(response) === 'Blob';
+  return bun !== undefined && response instanceof Response && /\n {2}(?:Blob \(|bodyUsed: false\n\}$)/.test(bun.inspect(response));
 }
 
 /**

@@ -47,7 +47,8 @@ class Cookie {
       } else if (typeof name === 'object' && name !== null) {
         if (!('name' in name)) throw new TypeError('name is required');
         options = name;
-        ({ name, value = '' } = options);
+        name = options.name;
+        value = 'value' in options ? options.value : '';
       } else {
         throw notEnough();
       }
@@ -55,7 +56,7 @@ class Cookie {
     const text = `${name}`;
     if (text === '') throw new TypeError('name is required');
     this.#name = checked('name', NAME, text);
-    this.#value = `${value}`;
+    this.#value = wellFormed(value);
     if (options === undefined || options === null) return;
     const { domain, path, expires, maxAge, secure, httpOnly, partitioned, sameSite } = asOptions(options);
     if (domain !== undefined && domain !== null) this.#domain = checked('domain', DOMAIN, `${domain}`);
@@ -98,7 +99,7 @@ class Cookie {
   }
 
   set value(value) {
-    cookie(this, 'value').#value = `${value}`;
+    cookie(this, 'value').#value = wellFormed(value);
   }
 
   get domain() {
@@ -180,7 +181,7 @@ class Cookie {
   /** The Set-Cookie line. */
   toString() {
     const self = cookie(this, 'toString');
-    let line = `${self.#name}=${encodeURIComponent(self.#value.toWellFormed?.() ?? self.#value)}`;
+    let line = `${self.#name}=${encodeURIComponent(self.#value)}`;
     if (self.#domain) line += `; Domain=${self.#domain}`;
     if (self.#path) line += `; Path=${self.#path}`;
     if (self.#expires !== undefined) line += `; Expires=${self.#expires.toUTCString()}`;
@@ -259,12 +260,12 @@ class CookieMap {
    */
   get(name) {
     const self = map(this, 'get');
-    return arguments.length === 0 ? null : self.#find(`${name}`);
+    return arguments.length === 0 ? null : self.#find(wellFormed(name));
   }
 
   has(/** @type {any} */ name) {
     const self = map(this, 'has');
-    return arguments.length > 0 && self.#find(`${name}`) !== null;
+    return arguments.length > 0 && self.#find(wellFormed(name)) !== null;
   }
 
   /** @param {string} name */
@@ -451,6 +452,14 @@ function notEnough() {
 /** A cookie with an empty value is how a deleted one goes to the client. */
 function isThere(/** @type {Cookie} */ cookie) {
   return cookie.value !== '';
+}
+
+/**
+ * A value as text in which each half of a character is U+FFFD: a line cannot carry one.
+ * @param {unknown} value
+ */
+function wellFormed(value) {
+  return /** @type {any} */ (`${value}`).toWellFormed();
 }
 
 /**

@@ -38,6 +38,8 @@ class Exchange {
   cookies;
   /** An answer was given. */
   isAnswered = false;
+  /** Its handler has returned a promise. */
+  isDeferred = false;
   /** The client has left, or been cut off, before it had its answer. */
   isAborted;
   /** The client left in the middle of the body. */
@@ -126,6 +128,12 @@ class Exchange {
       if (this.isAborted) this.controller.abort(connectionClosed());
     }
     return this.controller.signal;
+  }
+
+  /** The handler goes on later. */
+  defer() {
+    this.isDeferred = true;
+    if (this.socket !== undefined) engine().forget(this.key);
   }
 
   /** The request became `socket`: its signal lives as long. */

@@ -3,7 +3,7 @@
 
 'use strict';
 
-const { statSync } = require('node:fs');
+const { readFileSync, statSync } = require('node:fs');
 const { mkdir, open, stat, unlink, writeFile } = require('node:fs/promises');
 const { dirname, extname } = require('node:path');
 const { fileURLToPath } = require('node:url');
@@ -15,6 +15,11 @@ const PIECE = 64 * 1024;
 
 /** The host's, which reads streams: the global one may become another. */
 const HostResponse = globalThis.Response;
+
+/** Under what Node keeps the bytes of a Blob, and their number: it looks there when a Blob becomes a part of another, of a form or of a copy. */
+const [BYTES, LENGTH] = ['kHandle', 'kLength'].map(
+  (name) => Object.getOwnPropertySymbols(new Blob([])).find(({ description }) => description === name) ?? Symbol(name),
+);
 
 /**
  * Where a part of a file begins, in bytes: undefined for a file as a whole, for a part without bytes, and for any other Blob.
@@ -169,6 +174,20 @@ class BunFile extends Blob {
   write(data) {
     return write(this, data);
   }
+
+  /** The bytes of this moment, read at once: as many as `size` says, or whoever sends what they are a part of promises more than there is. */
+  get [BYTES]() {
+    return Reflect.get(new Blob([readFileSync(this.#path).subarray(this.#start, this.#end)]), BYTES);
+  }
+
+  get [LENGTH]() {
+    return this.size;
+  }
+
+  /** The host's constructor has those of an empty Blob. @param {unknown} _ */
+  set [BYTES](_) {}
+  /** @param {unknown} _ */
+  set [LENGTH](_) {}
 
   static {
     // As in Bun: frameworks go by the name of this class.

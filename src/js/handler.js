@@ -46,12 +46,12 @@ function handle(state, exchange, request, handler) {
   // The most common case first.
   if (sendPlain(exchange, result, handleError)) return;
   if (isPromise(result)) {
+    exchange.defer();
     result.then(
       (/** @type {unknown} */ value) => finish(state, exchange, value, false),
       (/** @type {unknown} */ error) => {
         if (exchange.socket === undefined) return handleError(state, exchange, error);
         // There is nothing left to answer: as with the handlers of WebSockets, it is one that nobody has handled.
-        engine().forget(exchange.key);
         throw error;
       },
     );

@@ -3,6 +3,9 @@
 
 'use strict';
 
+const nodeModule = /** @type {any} */ (require('node:module'));
+const { pathToFileURL } = require('node:url');
+
 const isBun = process.versions.bun !== undefined;
 
 // Before request.js is loaded: the requests that handlers get depend on it.
@@ -89,6 +92,23 @@ for (const [name, value] of Object.entries(wanted)) {
   const enumerable = Object.getOwnPropertyDescriptor(globalThis, name)?.enumerable ?? false;
   Object.defineProperty(globalThis, name, { value, enumerable, configurable: true, writable: true });
 }
+if ('Bun' in wanted) nodeModule.registerHooks?.({ resolve: resolveBun });
 if (!isBun) Object.defineProperty(IncomingRequest.prototype, 'constructor', { value: Request });
+
+/**
+ * Finds a `bun` where there is none to load. The package of that name, which brings the program, has no module either.
+ * @param {string} specifier
+ * @param {object} context
+ * @param {(specifier: string, context: object) => object} nextResolve
+ */
+function resolveBun(specifier, context, nextResolve) {
+  if (specifier !== 'bun') return nextResolve(specifier, context);
+  try {
+    return nextResolve(specifier, context);
+  } catch (error) {
+    if (!/MODULE_NOT_FOUND$/.test(/** @type {any} */ (error).code)) throw error;
+    return { url: pathToFileURL(require.resolve('./bun.js')).href, format: 'commonjs', shortCircuit: true };
+  }
+}
 
 module.exports = { installed: Object.keys(wanted) };

@@ -48,7 +48,11 @@ class Response {
    */
   constructor(body = null, init = undefined) {
     markAsUncloneable(this);
-    if (!Response.#read(this, body, init)) this.#host = new HostResponse(body, init);
+    if (Response.#read(this, body, init)) return;
+    const status = isRecord(init) ? init.status : undefined;
+    const isOurs = WITHOUT_CONTENT.has(status);
+    this.#host = new HostResponse(body, isOurs ? { ...init, status: 200 } : init);
+    if (isOurs) this.#status = status;
   }
 
   /**
@@ -70,10 +74,10 @@ class Response {
       response.#content = content;
     }
     if (init === undefined) return true;
-    if (init === null || Object.getPrototypeOf(init) !== Object.prototype) return false;
+    if (!isRecord(init)) return false;
     const { headers, status = 200, statusText = '' } = init;
     if (!Number.isInteger(status) || ((status < 200 || status > 599) && status !== SWITCHING)) return false;
-    if (response.#content !== null && WITHOUT_CONTENT.has(status)) return false;
+    if (response.#content !== null && !hasContent(status)) response.#type = '';
     if (typeof statusText !== 'string' || !PHRASE.test(statusText)) return false;
     response.#status = status;
     response.#statusText = statusText;
@@ -161,7 +165,7 @@ class Response {
   }
 
   get status() {
-    return this.#host === undefined || this.#status === SWITCHING ? this.#status : this.#host.status;
+    return this.#host === undefined || !hasContent(this.#status) ? this.#status : this.#host.status;
   }
 
   get statusText() {
@@ -205,7 +209,8 @@ class Response {
   static #hostOf(response) {
     const host = response.#host;
     if (host === undefined) {
-      const status = response.#status === SWITCHING ? 200 : response.#status;
+      const isTheirs = hasContent(response.#status) || (response.#content === null && response.#status !== SWITCHING);
+      const status = isTheirs ? response.#status : 200;
       const init = { status, statusText: response.#statusText, headers: splitFields(Response.#currentFields(response)) };
       const made = new HostResponse(/** @type {any} */ (response.#content), init);
       // Sent already, past the host: it must not be read again.
@@ -224,11 +229,12 @@ class Response {
     readsBytes(Response);
     plain = (value) => {
       if (!isOurs(value) || value.#host !== undefined) return undefined;
-      return { status: value.#status, statusText: value.#statusText, fields: Response.#currentFields(value), content: value.#content };
+      const content = hasContent(value.#status) ? value.#content : null;
+      return { status: value.#status, statusText: value.#statusText, fields: Response.#currentFields(value), content };
     };
     take = (value) => {
       if (!isOurs(value) || value.#host !== undefined || value.#isUsed) return undefined;
-      const content = value.#content;
+      const content = hasContent(value.#status) ? value.#content : null;
       value.#isUsed = content !== null;
       if (content instanceof Uint8Array) value.#content = SPENT;
       return { status: value.#status, statusText: value.#statusText, fields: Response.#currentFields(value), content };
@@ -247,6 +253,16 @@ function contentOf(body) {
   if (body instanceof ArrayBuffer) return copyOf(new Uint8Array(body));
   if (body instanceof FormData) return READS_FORMS ? blobOfForm(body) : undefined;
   return body instanceof Blob ? body : undefined;
+}
+
+/** Whether an init can be read for what it is: an object of nobody's class. @param {any} init */
+function isRecord(init) {
+  return typeof init === 'object' && init !== null && Object.getPrototypeOf(init) === Object.prototype;
+}
+
+/** Whether an answer with this status has content (https://fetch.spec.whatwg.org/#null-body-status). @param {number} status */
+function hasContent(status) {
+  return status === 200 || !WITHOUT_CONTENT.has(status);
 }
 
 /**
@@ -268,11 +284,9 @@ const SPENT = new Uint8Array(0);
 
 const TEXT = field('content-type', 'text/plain;charset=UTF-8');
 const JSON_TYPE = field('content-type', 'application/json');
-/**
- * What programs for Bun return when they have upgraded a request (RFC 9110 §15.2.2). Node's class has no such status: it stays with ours.
- */
+/** What programs for Bun return when they have upgraded a request (RFC 9110 §15.2.2). Node's class has no such status. */
 const SWITCHING = 101;
-/** https://fetch.spec.whatwg.org/#null-body-status */
+/** As in Bun, a body may be given with these, and is not sent. Node's class takes none: such a status stays with ours. */
 const WITHOUT_CONTENT = new Set([SWITCHING, 204, 205, 304]);
 /** https://fetch.spec.whatwg.org/#redirect-status: the host judges any other. */
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -281,4 +295,4 @@ const ANYWHERE = 'http://localhost';
 const PHRASE = /^[\t -~\x80-\xff]*$/;
 
 // Bun makes its own without a stream, and tells more of it than a class of ours could.
-module.exports = { Response: process.versions.bun === undefined ? Response : HostResponse, plain, take };
+module.exports = { Response: process.versions.bun === undefined ? Response : HostResponse, hasContent, plain, take };

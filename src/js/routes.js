@@ -12,7 +12,7 @@ const { engine } = require('./engine.js');
 const { coded, invalidArgument } = require('./errors.js');
 const { field, findField, joinFields } = require('./fields.js');
 const { decodePercent } = require('./percent.js');
-const { plain } = require('./response.js');
+const { hasContent, plain } = require('./response.js');
 
 /** The methods that an object of handlers is known by. */
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'CONNECT', 'TRACE'];
@@ -283,6 +283,7 @@ function directoryError(code, text, path) {
 function copyBody(response) {
   if (response.bodyUsed) throw invalidArgument('Response body has already been used');
   if (response.status === 0) throw unsendable(response);
+  if (!hasContent(response.status)) return { bytes: new Uint8Array(), type: '' };
   const parts = plain(response);
   if (parts !== undefined) {
     const { content } = parts;

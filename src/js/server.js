@@ -483,24 +483,27 @@ const serverClass = (className) =>
       if (state.isOver) return false;
       if (!(request instanceof Request)) throw invalidArgument('upgrade requires a Request object');
       const exchange = exchangeOf(request);
-      // As in Bun, nobody looks at the options when there is nothing to upgrade.
+      // As in Bun, what the options are does not matter when there is nothing to upgrade.
       if (exchange === undefined || exchange.isAnswered || exchange.socket !== undefined) return false;
       if (exchange.server !== state) {
         throw invalidArgument('upgrade() must be called on the same server that received the request');
       }
-      if (options !== undefined && options !== null && typeof options !== 'object') {
-        throw invalidArgument('upgrade options must be an object');
+      let wanted;
+      try {
+        wanted = upgradeOptions(state, options);
+      } catch (error) {
+        if (!engine().isHandshake(exchange.key)) return false;
+        throw error;
       }
-      const data = options?.data;
-      const own = state.ownWebSocket(options?.websocket);
-      const fields = upgradeFields(options?.headers);
-      const protocol = upgradeProtocol(options?.protocol);
+      const { data, own, fields, protocol } = wanted;
       if (own !== undefined) engine().configureUpgrade(exchange.key, ...own.limits);
       const upgraded = engine().upgrade(exchange.key, fields, protocol, cookieFields(exchange));
       if (upgraded === undefined) return false;
       const ws = createSocket(upgraded, state, data, own?.handlers);
       exchange.upgradeTo(ws);
       Socket.runOpen(ws);
+      // As in Bun, it is pending no longer than until its handler returns.
+      if (exchange.isDeferred) engine().forget(exchange.key);
       if (state.farewell !== undefined) Socket.dismiss(ws, state.farewell);
       return true;
     }
@@ -705,6 +708,23 @@ const HANDSHAKE_FIELDS = new Set([
   'sec-websocket-key',
   'sec-websocket-version',
 ]);
+
+/**
+ * What an upgrade is to be like.
+ * @param {ServerState} state
+ * @param {any} options
+ */
+function upgradeOptions(state, options) {
+  if (options !== undefined && options !== null && typeof options !== 'object') {
+    throw invalidArgument('upgrade options must be an object');
+  }
+  return {
+    data: options?.data,
+    own: state.ownWebSocket(options?.websocket),
+    fields: upgradeFields(options?.headers),
+    protocol: upgradeProtocol(options?.protocol),
+  };
+}
 
 /**
  * The custom fields of a 101 as text (`fields.js`).

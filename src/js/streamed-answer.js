@@ -70,7 +70,7 @@ class StreamedAnswer {
   /** @param {unknown} reason */
   #cancel(reason) {
     this.#finish();
-    forgiveMaker(this.#stream, findField(this.#head[2], 'content-type') ?? '');
+    forgiveMaker(this.#stream, this.#head[2]);
     const cancelled = /** @type {Promise<void>} */ (this.#exchange.server.run(() => this.#reader.cancel(reason), undefined));
     // What the source's cancel() throws is its own affair.
     cancelled.catch(ignore);
@@ -179,18 +179,29 @@ class StreamedAnswer {
 }
 
 /**
+ * Cancels a body of which nothing is to be sent.
+ * @param {ReadableStream} stream
+ * @param {string} fields of its answer
+ */
+function discard(stream, fields) {
+  forgiveMaker(stream, fields);
+  // What the source's cancel() throws is its own affair.
+  stream.cancel().catch(ignore);
+}
+
+/**
  * Lets the host go on with a body that is about to be cancelled. Node closes the stream that it has made of an iterable, and from 24 on writes
  * to that of a form, without asking whether somebody has cancelled it; what this throws nobody can catch, so that a client could end the
  * process by leaving.
  * @param {ReadableStream} stream
- * @param {string} type the content type
+ * @param {string} fields of its answer
  */
-function forgiveMaker(stream, type) {
+function forgiveMaker(stream, fields) {
   const state = Object.getOwnPropertySymbols(stream).find(({ description }) => description === 'kState');
   const controller = state === undefined ? undefined : Reflect.get(stream, state).controller;
   if (controller === undefined) return;
   controller.close = ignore;
-  if (type.startsWith('multipart/form-data')) controller.enqueue = ignore;
+  if (findField(fields, 'content-type')?.startsWith('multipart/form-data')) controller.enqueue = ignore;
 }
 
 const ignore = () => {};
@@ -208,4 +219,4 @@ function asBuffer(view) {
   return Buffer.from(view.buffer, view.byteOffset, view.byteLength);
 }
 
-module.exports = { StreamedAnswer };
+module.exports = { discard, StreamedAnswer };
