@@ -286,6 +286,21 @@ meanwhile('a body that trickles behind its answer ends the connection too', asyn
   await endsAfter(client, T, since);
 });
 
+for (const [what, target] of [
+  ['', '/'],
+  [' of a static response', '/static'],
+]) {
+  meanwhile(`a connection whose body comes behind its answer${what} waits no longer than others for another request`, async () => {
+    const client = await connected(start(hello, { routes: { '/static': hello() } }));
+    client.write(request('POST', target, { 'Content-Length': 100_000 }));
+    assert.equal((await readResponse(client)).text, 'x');
+
+    client.write('x'.repeat(100_000));
+
+    await endsAfter(client, T, seconds());
+  });
+}
+
 meanwhile('a body that comes at 64 KiB a second may take longer than the timeout', async () => {
   const client = await connected(start(async (req) => new Response(String((await req.arrayBuffer()).byteLength))));
   const count = T * 8;

@@ -345,7 +345,7 @@ impl Connection {
         }
     }
 
-    /// Content has come, and it is the handler who is waited for now.
+    /// Content has come, and it is the handler who is waited for now; without one, the peer is, for its next request.
     fn receive_content(&self, count: usize) {
         self.awaits_content.set(false);
         // The time of one that has left goes on.
@@ -353,7 +353,7 @@ impl Connection {
             return;
         }
         self.idle.borrow_mut().receive(self.server.engine.now(), count);
-        if !self.waits_for_reader() {
+        if self.exchange.borrow().is_some() && !self.waits_for_reader() {
             self.stop_timer();
         }
     }
