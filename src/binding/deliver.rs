@@ -128,8 +128,10 @@ impl Binding {
             Err(_) => return true,
         }
         match self.take_requests(&mut data) {
-            Ok(0) => {}
-            Ok(count) => {
+            Ok(None) => {}
+            // Behind them there may be a message.
+            Ok(Some(0)) => return true,
+            Ok(Some(count)) => {
                 self.deliver_many(&self.callbacks.requests, &self.callbacks.resume_requests, &data[..count]);
                 return true;
             }
@@ -169,19 +171,21 @@ impl Binding {
         Ok(count)
     }
 
-    /// Makes JavaScript values of the requests at the head of the queue. Returns how many there are.
-    fn take_requests(&self, data: &mut [Value; MOST_PER_CALL]) -> Result<usize> {
+    /// Makes JavaScript values of the requests at the head of the queue. Returns how many there are, which is 0 when the clients of all have gone;
+    /// `None` when there was no request.
+    fn take_requests(&self, data: &mut [Value; MOST_PER_CALL]) -> Result<Option<usize>> {
         let limit = if self.callbacks.run_ticks.is_some() { data.len() } else { 1 };
         let mut head = self.text.borrow_mut();
-        let mut count = 0;
-        while count < limit {
+        let mut taken = None;
+        while taken.is_none_or(|count| count < limit) {
             let next = self.engine.events.borrow_mut().pop_request();
             let Some(key) = next else { break };
+            let count = taken.get_or_insert(0);
             // Without an exchange the client has gone before the handler could see it.
             let Some(exchange) = self.engine.find_exchange(key) else { continue };
             head.clear();
             exchange.write_head(&mut head);
-            data[count] = self.js.latin1(&head)?;
+            data[*count] = self.js.latin1(&head)?;
             let has_left = self.follows_requests && exchange.watch();
             let numbers = [
                 exchange.server().key.as_f64(),
@@ -190,11 +194,11 @@ impl Binding {
                 f64::from(u8::from(exchange.offers_body()) | u8::from(has_left) << 1),
             ];
             for (index, number) in numbers.into_iter().enumerate() {
-                self.numbers.set(NUMBERS_PER_REQUEST * count + index, number);
+                self.numbers.set(NUMBERS_PER_REQUEST * *count + index, number);
             }
-            count += 1;
+            *count += 1;
         }
-        Ok(count)
+        Ok(taken)
     }
 
     /// Calls a function that takes what comes many to a call, and again for the rest of it when something was thrown.
