@@ -236,6 +236,28 @@ meanwhile('a body that stops on its way ends its connection, also when nobody re
   assert.equal(server.pendingRequests, 0);
 });
 
+for (const [what, handler] of [
+  ['', (req) => req.text()],
+  [', also when nobody reads it', never],
+]) {
+  meanwhile(`a body that never begins ends its connection${what}`, async () => {
+    const server = start(handler);
+    const client = await connected(server);
+    client.write(request('POST', '/', { 'Content-Length': 10 }));
+
+    await endsAfter(client, T, seconds());
+
+    assert.equal(server.pendingRequests, 0);
+  });
+}
+
+meanwhile('a body that never begins ends its connection, also with a field of a handshake', async () => {
+  const client = await connected(start((req) => req.text(), { websocket: { message() {} } }));
+  client.write(request('POST', '/', { 'Sec-WebSocket-Key': 'x', 'Content-Length': 10 }));
+
+  await endsAfter(client, T, seconds());
+});
+
 for (const [what, head, piece] of [
   ['', { 'Content-Length': 100_000 }, 'x'],
   [' in chunks', { 'Transfer-Encoding': 'chunked' }, '1\r\nx\r\n'],
@@ -263,6 +285,21 @@ meanwhile('a body that trickles behind its answer ends the connection too', asyn
 
   await endsAfter(client, T, since);
 });
+
+for (const [what, target] of [
+  ['', '/'],
+  [' of a static response', '/static'],
+]) {
+  meanwhile(`a connection whose body comes behind its answer${what} waits no longer than others for another request`, async () => {
+    const client = await connected(start(hello, { routes: { '/static': hello() } }));
+    client.write(request('POST', target, { 'Content-Length': 100_000 }));
+    assert.equal((await readResponse(client)).text, 'x');
+
+    client.write('x'.repeat(100_000));
+
+    await endsAfter(client, T, seconds());
+  });
+}
 
 meanwhile('a body that comes at 64 KiB a second may take longer than the timeout', async () => {
   const client = await connected(start(async (req) => new Response(String((await req.arrayBuffer()).byteLength))));

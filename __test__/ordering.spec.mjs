@@ -7,6 +7,7 @@ import { calls } from './support/calls.mjs';
 import { cleanUp, pair, serveSockets } from './support/connect.mjs';
 import { killPrograms, run } from './support/program.mjs';
 import { binary, close, continuation, handshake, ping, pong, RawClient, text } from './support/raw-client.mjs';
+import { connectTo, readResponse, request } from './support/raw-http.mjs';
 import { isBunRuntime } from './support/target.mjs';
 
 afterEach(cleanUp);
@@ -371,4 +372,26 @@ describe('send and publish', () => {
     await subscribers[0].client.expect(...odd, 'TEXT end');
     for (const { client } of subscribers.slice(1)) await client.expect(...all, 'TEXT end');
   });
+});
+
+test('messages behind requests whose clients have gone by now are delivered', async () => {
+  const messages = calls('a message');
+  const { server, client } = await pair({ message: (_ws, message) => messages(message) }, { routes: { '/http': () => new Response('x') } });
+  const visitors = await Promise.all(Array.from({ length: 8 }, () => connectTo(server)));
+  for (const visitor of visitors) {
+    visitor.write(request('GET', '/http'));
+    await readResponse(visitor);
+  }
+
+  // All of it is there when the server looks next.
+  for (const [index, visitor] of visitors.entries()) {
+    visitor.write(request('GET', '/http'));
+    visitor.reset();
+    client.text(String(index));
+  }
+
+  assert.deepEqual(
+    await messages.count(visitors.length),
+    visitors.map((_, index) => [String(index)]),
+  );
 });

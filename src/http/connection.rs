@@ -72,6 +72,8 @@ pub(crate) struct Connection {
     pub(crate) hides_chunks: Cell<bool>,
     /// The peer's FIN was seen while a request was being answered.
     is_half_closed: Cell<bool>,
+    /// The peer is to send content, and everything that it has sent is read.
+    awaits_content: Cell<bool>,
 }
 
 /// What is to become of a connection.
@@ -140,6 +142,7 @@ pub(crate) fn start(server: &Rc<Server>, transport: Transport) {
             is_last: Cell::new(false),
             hides_chunks: Cell::new(false),
             is_half_closed: Cell::new(false),
+            awaits_content: Cell::new(false),
         });
         connection = Some(Rc::clone(&made));
         made
@@ -329,27 +332,29 @@ impl Connection {
     /// or a WebSocket to decide upon; that is, while the client is there.
     fn begin_request(&self, may_take_its_time: bool) {
         self.has_served.set(true);
+        self.awaits_content.set(false);
         self.set_timeout(self.server.http.idle_timeout);
         if may_take_its_time {
             self.stop_timer();
         }
     }
 
-    /// The handler may take its time, while the client is there.
+    /// The handler may take its time, while the client is there, and not one that has yet to send what the handler works on.
     fn stop_timer(&self) {
-        if !self.is_half_closed.get() {
+        if !self.is_half_closed.get() && !self.awaits_content.get() {
             self.idle.borrow_mut().stop(self.server.engine.now());
         }
     }
 
-    /// Content has come, and it is the handler who is waited for now.
+    /// Content has come, and it is the handler who is waited for now; without one, the peer is, for its next request.
     fn receive_content(&self, count: usize) {
+        self.awaits_content.set(false);
         // The time of one that has left goes on.
         if self.is_half_closed.get() {
             return;
         }
         self.idle.borrow_mut().receive(self.server.engine.now(), count);
-        if !self.waits_for_reader() {
+        if self.exchange.borrow().is_some() && !self.waits_for_reader() {
             self.stop_timer();
         }
     }
@@ -457,6 +462,7 @@ impl Connection {
             match self.transport.poll_read(cx, &mut ReadBuf::new(&mut scratch[..room])) {
                 Poll::Pending => {
                     if framing.is_in_content() {
+                        self.awaits_content.set(true);
                         self.idle.borrow_mut().resume(engine.now());
                         self.arm();
                     }
