@@ -115,7 +115,7 @@ export const differences = {
   },
   'host-classes': {
     bun: "Bun's own Request, Response, Headers, Blob, streams",
-    mantou: "the host's: error texts, types and statuses as the host has them, names of fields in lower case",
+    mantou: "the host's: error texts and types as the host has them, and all but Response's own statuses; names of fields in lower case",
     why: 'it runs on Node',
   },
   'static-routes-on-reload': {
