@@ -227,3 +227,20 @@ impl From<NotFound> for io::Error {
         Self::other(error)
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn what_is_accepted_has_no_delay_of_its_listener() {
+        let listener: TcpListener =
+            bind_address((Ipv4Addr::LOCALHOST, 0).into(), false, false).unwrap().into();
+        listener.set_nonblocking(false).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        assert!(accepted.nodelay().unwrap());
+    }
+}
